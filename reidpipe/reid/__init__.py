@@ -1,0 +1,1 @@
+"""The OSNet workbench: models from a spec, data, training, export, search. Needs the extra `torch`."""
