@@ -1,0 +1,180 @@
+"""The building blocks of OSNet (arXiv 1905.00953, section 3; instance norm: arXiv 1910.06827, section 4).
+
+All inputs and outputs are feature maps `(N, C, H, W)`. Attribute names follow Torchreid's state-dict keys.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidpipe.reid.spec import Fusion, NormPlace, OSNetSpec
+
+REDUCTION = 4  # a block works on a quarter of its output channels
+GATE_REDUCTION = 16
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, norm, and ReLU unless `linear`."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        linear: bool = False,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.bn: nn.Module | None = None
+        if norm == "batch":
+            self.bn = nn.BatchNorm2d(outputs)
+        elif norm == "instance":
+            self.bn = nn.InstanceNorm2d(outputs, affine=True)
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.bn is not None:
+            x = self.bn(x)
+        return x if self.linear else F.relu(x)
+
+
+class LiteConv(nn.Module):
+    """Lite 3x3: pointwise, then depthwise convolution, norm, ReLU (figure 3b)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv2(self.conv1(x))))
+
+
+class ChannelGate(nn.Module):
+    """Aggregation gate: global average, two-layer network with a bottleneck, sigmoid (section 3.2).
+
+    Returns the gate values `(N, outputs, 1, 1)`; the caller multiplies, so that they can be looked at.
+    """
+
+    def __init__(self, channels: int, *, outputs: int) -> None:
+        super().__init__()
+        hidden = max(channels // GATE_REDUCTION, 1)
+        self.fc1 = nn.Conv2d(channels, hidden, 1)
+        self.fc2 = nn.Conv2d(hidden, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
+
+
+class ConvStream(nn.Module):
+    """A stream of `depth` convolutions: receptive field `2 * depth + 1`. Layout of OSNet-AIN."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out
+
+
+class StreamFusion(nn.Module):
+    """Join the streams of a block as `fusion` says; see :class:`~reidpipe.reid.spec.OSNetSpec`."""
+
+    def __init__(self, channels: int, streams: int, fusion: Fusion) -> None:
+        super().__init__()
+        self.fusion = fusion
+        if fusion == "separate":
+            self.gates = nn.ModuleList(ChannelGate(channels, outputs=channels) for _ in range(streams))
+        elif fusion == "fixed":
+            self.weights = nn.Parameter(torch.zeros(streams, channels))
+
+    def forward(self, streams: list[Tensor]) -> Tensor:
+        if self.fusion == "concat":
+            return torch.cat(streams, dim=1)
+        if self.fusion == "separate":
+            streams = [gate(stream) * stream for gate, stream in zip(self.gates, streams, strict=True)]
+        elif self.fusion == "fixed":
+            gates = torch.sigmoid(self.weights)[:, None, :, None, None]
+            streams = [gate * stream for gate, stream in zip(gates, streams, strict=True)]
+        return torch.stack(streams).sum(dim=0)
+
+
+class OSBlock(nn.Module):
+    """Omni-scale residual block (figure 4): reduce, T streams, aggregation gate, expand, add.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out.
+        spec: Streams, fusion, convolution and key layout.
+        norm: Instance norm of this block.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, spec: OSNetSpec, norm: NormPlace) -> None:
+        super().__init__()
+        middle = outputs // REDUCTION
+        inside, outside = norm in {"inside", "both"}, norm in {"outside", "both"}
+        self.conv1 = ConvNorm(inputs, middle)
+        self._stream_names = _add_streams(self, middle, spec)
+        if spec.fusion in {"unified", "stream"}:
+            self.gate: nn.Module = ChannelGate(middle, outputs=middle if spec.fusion == "unified" else 1)
+        else:
+            self.gate = StreamFusion(middle, spec.streams, spec.fusion)
+        expand_from = middle * spec.streams if spec.fusion == "concat" else middle
+        self.conv3 = ConvNorm(expand_from, outputs, linear=True, norm="none" if inside else "batch")
+        self.downsample = ConvNorm(inputs, outputs, linear=True) if inputs != outputs else None
+        self.IN: nn.Module | None = nn.InstanceNorm2d(outputs, affine=True) if norm != "none" else None
+        self.IN_outside = nn.InstanceNorm2d(outputs, affine=True) if norm == "both" else None
+        self._inside, self._outside = inside, outside
+
+    def streams(self, x: Tensor) -> list[Tensor]:
+        """The feature maps of the T streams, before fusion; `x` is the block's input."""
+        reduced = self.conv1(x)
+        return [self.get_submodule(name)(reduced) for name in self._stream_names]
+
+    def fuse(self, streams: list[Tensor]) -> Tensor:
+        """Join the streams through the gate."""
+        if isinstance(self.gate, StreamFusion):
+            fused: Tensor = self.gate(streams)
+            return fused
+        fused = self.gate(streams[0]) * streams[0]
+        for stream in streams[1:]:
+            fused = fused + self.gate(stream) * stream
+        return fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = self.conv3(self.fuse(self.streams(x)))
+        if self._inside and self.IN is not None:
+            residual = self.IN(residual)
+        out = residual + (x if self.downsample is None else self.downsample(x))
+        if self._outside:
+            norm = self.IN_outside if self._inside else self.IN
+            out = out if norm is None else norm(out)
+        return F.relu(out)
+
+
+def _add_streams(block: nn.Module, channels: int, spec: OSNetSpec) -> list[str]:
+    """Add the streams under the names of the layout: conv2a, conv2b.0 ... or conv2.<t>.layers.<k>."""
+    depths = range(1, spec.streams + 1)
+    stacks = [[_convolution(channels, spec) for _ in range(depth)] for depth in depths]
+    if spec.layout == "ain":
+        block.add_module("conv2", nn.ModuleList(ConvStream(stack) for stack in stacks))
+        return [f"conv2.{index}" for index in range(spec.streams)]
+    names = [f"conv2{string.ascii_lowercase[index]}" for index in range(spec.streams)]
+    for name, stack in zip(names, stacks, strict=True):
+        block.add_module(name, stack[0] if len(stack) == 1 else nn.Sequential(*stack))
+    return names
+
+
+def _convolution(channels: int, spec: OSNetSpec) -> nn.Module:
+    return LiteConv(channels) if spec.convolution == "lite" else ConvNorm(channels, channels, kernel=3)
