@@ -1,0 +1,234 @@
+"""The loop, in flow order: detect -> embed -> track -> pool -> associate, for the pictures of one moment.
+
+    pipeline = Pipeline(detector=..., embedder=..., tracker=ByteTrack, pooler=..., associator=...)
+    for frames in merged:                      # at most one picture of each camera
+        for result in pipeline.step(frames):
+            ...
+
+The stages are given ready made, so this module knows their protocols only; ``reidpipe.build`` makes them from a config.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from reidpipe.errors import ConfigError, ReidpipeError, StageError
+from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, Tracker
+from reidpipe.types import NOT_KNOWN, Detections, Frame, FrameResult, Ids, Link, TrackKey, Tracklet, Tracks
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Runs the stages on the pictures of one moment, keeps one tracker for each camera, and times each stage.
+
+    Args:
+        detector: finds people; one call for all cameras.
+        tracker: makes a tracker; called once for each camera.
+        embedder: turns people into vectors; None follows people inside each camera only.
+        pooler: collects a track's vectors; needs an embedder.
+        associator: gives global ids; needs a pooler.
+        every: detect on every n-th picture of a camera, let the tracker predict the others.
+
+    Raises:
+        ConfigError: the stages do not fit each other.
+
+    Attributes:
+        seconds: stage name -> seconds of wall time spent in it.
+        counts: what went through: ``frames``, ``detections``, ``crops`` (embedded), ``tracklets``, ``links``.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: Detector | FrameDetector,
+        tracker: Callable[[], Tracker],
+        embedder: Embedder | None = None,
+        pooler: Pooler | None = None,
+        associator: Associator | None = None,
+        every: int = 1,
+    ) -> None:
+        if every < 1:
+            raise ConfigError(f"every must be 1 or more, got {every}")
+        if pooler is not None and embedder is None:
+            raise ConfigError("a pooler needs an embedder: there would be nothing to pool")
+        if associator is not None and pooler is None:
+            raise ConfigError("an associator needs a pooler: there would be no tracklets")
+        if embedder is None and getattr(tracker(), "needs_appearance", False):
+            raise ConfigError("this tracker needs an embedder: choose one, or a tracker that works on motion alone")
+        self._detect = _by_frames(detector)
+        self._make_tracker = tracker
+        self._embedder = embedder
+        self._pooler = pooler
+        self._associator = associator
+        self._every = every
+        self._trackers: dict[str, Tracker] = {}
+        self._last: dict[str, Frame] = {}
+        self._global_ids: dict[TrackKey, int] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.counts: Counter[str] = Counter()
+
+    def step(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Take the pictures of one moment, at most one of each camera; one result for each, in order.
+
+        Raises:
+            StageError: a stage raised something that is not a ``ReidpipeError``; the cause is chained.
+        """
+        return self.follow(frames, self.detect(frames))
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections | None]:
+        """The stateless half of ``step``: may run ahead of ``follow`` in another thread.
+
+        None stands for a picture whose turn it is not (``every``).
+        """
+        due = [frame for frame in frames if frame.index % self._every == 0]
+        with self._stage("detect"):
+            if not due:
+                found: list[Detections] = []
+            else:
+                found = self._detect(due)
+        ready = iter(found)
+        return [next(ready) if frame.index % self._every == 0 else None for frame in frames]
+
+    def follow(self, frames: Sequence[Frame], found: Sequence[Detections | None]) -> list[FrameResult]:
+        """The half of ``step`` that keeps state: embed, track, pool, associate.
+
+        Args:
+            frames: the pictures of one moment.
+            found: what ``detect`` gave for them.
+        """
+        detections = [Detections.empty() if one is None else one for one in found]
+        trackers = [self._tracker(frame.camera) for frame in frames]
+        self.counts["frames"] += len(frames)
+        self.counts["detections"] += sum(map(len, detections))
+
+        with self._stage("track"):
+            wanted = [t.wants(d, f.time_s) for t, d, f in zip(trackers, detections, frames, strict=True)]
+        detections = self._embed(frames, detections, wanted)
+        tracks = []
+        for tracker, frame, given, seen in zip(trackers, frames, found, detections, strict=True):
+            with self._stage("track", frame.camera):
+                tracks.append(tracker.predict(frame.time_s) if given is None else tracker.update(seen, frame.time_s))
+            self._last[frame.camera] = frame
+        tracklets = self._pool(frames, detections, tracks)
+        links = self._associate(tracklets, max((frame.time_s for frame in frames), default=0.0))
+        return self._results(frames, tracks, links)
+
+    def close_camera(self, camera: str) -> list[Link]:
+        """A camera has ended: its tracks end, their tracklets close, its state is given back."""
+        tracker = self._trackers.pop(camera, None)
+        last = self._last.pop(camera, None)
+        if tracker is None or last is None:
+            return []
+        with self._stage("track", camera):
+            tracks = tracker.close()
+        frame = Frame.without_image(camera, last.index, last.time_s)
+        tracklets = self._pool([frame], [Detections.empty()], [tracks])
+        links = self._associate(tracklets, last.time_s)
+        self._forget(camera, tracks.ended)
+        return links
+
+    def close(self) -> list[Link]:
+        """All cameras have ended; returns what the associator decides at the end (offline: everything)."""
+        links = [link for camera in list(self._trackers) for link in self.close_camera(camera)]
+        if self._associator is not None:
+            with self._stage("associate"):
+                last = self._associator.close()
+            self.counts["links"] += len(last)
+            links += last
+        return links
+
+    def _tracker(self, camera: str) -> Tracker:
+        if camera not in self._trackers:
+            self._trackers[camera] = self._make_tracker()
+        return self._trackers[camera]
+
+    def _embed(self, frames: Sequence[Frame], detections: list[Detections], rows: list[Ids]) -> list[Detections]:
+        """Detections with vectors for the chosen rows; those that have one already are left out."""
+        if self._embedder is None:
+            return detections
+        rows = [_missing(one, due) for one, due in zip(detections, rows, strict=True)]
+        busy = [i for i, due in enumerate(rows) if len(due)]
+        if not busy:
+            return detections
+        with self._stage("embed"):
+            vectors = self._embedder.embed(
+                [frames[i].image for i in busy], [detections[i].boxes[rows[i]] for i in busy]
+            )
+        self.counts["crops"] += sum(map(len, vectors))
+        for i, found in zip(busy, vectors, strict=True):
+            detections[i] = detections[i].with_embeddings(rows[i], found)
+        return detections
+
+    def _pool(self, frames: Sequence[Frame], detections: list[Detections], tracks: list[Tracks]) -> list[Tracklet]:
+        if self._pooler is None:
+            return []
+        with self._stage("pool"):
+            due = [self._pooler.wants(f, d, t) for f, d, t in zip(frames, detections, tracks, strict=True)]
+        detections = self._embed(frames, detections, due)
+        with self._stage("pool"):
+            tracklets = [
+                tracklet
+                for frame, seen, tracked in zip(frames, detections, tracks, strict=True)
+                for tracklet in self._pooler.update(frame, seen, tracked)
+            ]
+        self.counts["tracklets"] += sum(tracklet.closed for tracklet in tracklets)
+        return tracklets
+
+    def _associate(self, tracklets: list[Tracklet], time_s: float) -> list[Link]:
+        if self._associator is None:
+            return []
+        with self._stage("associate"):
+            links = self._associator.update(tracklets, time_s)
+        self.counts["links"] += len(links)
+        self._global_ids.update((link.key, link.global_id) for link in links)
+        return links
+
+    def _results(self, frames: Sequence[Frame], tracks: list[Tracks], links: list[Link]) -> list[FrameResult]:
+        """One result a picture. A correction to a camera that has no picture now travels with the first result."""
+        here = {frame.camera for frame in frames}
+        strays = tuple(link for link in links if link.key.camera not in here)
+        results: list[FrameResult] = []
+        for frame, tracked in zip(frames, tracks, strict=True):
+            keys = [TrackKey(frame.camera, int(i)) for i in tracked.track_ids]
+            global_ids = np.array([self._global_ids.get(key, NOT_KNOWN) for key in keys], np.int64)
+            own = tuple(link for link in links if link.key.camera == frame.camera)
+            results.append(FrameResult(frame, tracked, global_ids, own if results else own + strays))
+            self._forget(frame.camera, tracked.ended)
+        return results
+
+    def _forget(self, camera: str, ended: Ids) -> None:
+        for track_id in ended:
+            self._global_ids.pop(TrackKey(camera, int(track_id)), None)
+
+    @contextmanager
+    def _stage(self, name: str, camera: str | None = None) -> Iterator[None]:
+        """Times a stage, and names it (and the camera) when it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        except ReidpipeError:
+            raise
+        except Exception as error:
+            raise StageError(name, error, camera=camera) from error
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+
+def _by_frames(detector: Detector | FrameDetector) -> Callable[[Sequence[Frame]], list[Detections]]:
+    """One way to call both kinds of detector."""
+    if isinstance(detector, FrameDetector):
+        return detector.detect_frames
+    return lambda frames: detector.detect([frame.image for frame in frames])
+
+
+def _missing(detections: Detections, rows: Ids) -> Ids:
+    """The rows that have no vector yet."""
+    if detections.embedded is None:
+        return rows
+    return rows[~detections.embedded[rows]]
