@@ -1,0 +1,200 @@
+"""The book of a tracker: all its tracks as a struct of arrays, its clock and its ids.
+
+Every tracker keeps one and works on it; what differs between trackers is only which detection goes to which track.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.errors import ConfigError
+from reidpipe.track.kalman import VELOCITY, KalmanFilter, States
+from reidpipe.track.passes import Pairs
+from reidpipe.track.picture import Picture
+from reidpipe.types import Boxes, Ids, Mask, Scores, Tracks
+
+__all__ = ["TrackBook", "check_limits"]
+
+NO_ID = 0
+CLOCK_SLACK_S = 1e-6
+"""Ages are compared with this tolerance, so that 30 frames of 1/30 s are one second."""
+
+
+def check_limits(**limits: tuple[float, float, float]) -> None:
+    """Check a tracker's numbers: ``name=(value, lowest, highest)``, bounds allowed.
+
+    Raises:
+        ConfigError: the first one that is out of range or NaN.
+    """
+    for name, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be between {low:g} and {high:g}, got {value:g}")
+
+
+class TrackBook:
+    """Tracks in the order of their birth, one column of every array each.
+
+    A track is *new* until it has been seen often enough; then it is confirmed and gets an id, the next whole number. An
+    id is never used again. Nothing is shared between books.
+
+    Args:
+        kalman: the motion filter.
+        max_age_s: a confirmed track that was not seen for longer than this ends, seconds.
+        min_hits: detections that confirm a track.
+
+    Attributes:
+        ids: int64 ``(N,)``, 0 while new.
+        keys: int64 ``(N,)``, 1, 2, 3... in the order of birth, also for tracks that are never confirmed.
+        states: float64 ``(5, 4, N)``, at ``time_s``.
+        boxes: float32 ``(N, 4)``: where the tracks are now; measured or predicted.
+        scores: float32 ``(N,)``, of the last detection.
+        seen_s: float64 ``(N,)``, time of the last detection.
+        hits: int64 ``(N,)``, number of detections so far.
+        rows: int64 ``(N,)``, row of this picture's detection, -1 when there is none.
+        time_s: of the last picture, seconds; minus infinity before the first.
+        before_s: of the picture before it.
+    """
+
+    COLUMNS = ("ids", "keys", "boxes", "scores", "seen_s", "hits", "rows")
+
+    def __init__(self, kalman: KalmanFilter, *, max_age_s: float, min_hits: int) -> None:
+        check_limits(max_age_s=(max_age_s, 0, 1e9), min_hits=(min_hits, 1, 1_000_000))
+        self.kalman = kalman
+        self.max_age_s = max_age_s
+        self.min_hits = min_hits
+        self.time_s = -math.inf
+        self.before_s = -math.inf
+        self.ids: Ids = np.zeros(0, np.int64)
+        self.keys: Ids = np.zeros(0, np.int64)
+        self.states: States = np.zeros((5, 4, 0))
+        self.boxes: Boxes = np.zeros((0, 4), np.float32)
+        self.scores: Scores = np.zeros(0, np.float32)
+        self.seen_s: NDArray[np.float64] = np.zeros(0)
+        self.hits: Ids = np.zeros(0, np.int64)
+        self.rows: Ids = np.zeros(0, np.int64)
+        self._last_id = 0
+        self._last_key = 0
+        self._ended: list[Ids] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def confirmed(self) -> Mask:
+        """Tracks that have an id, bool ``(N,)``."""
+        return np.asarray(self.ids != NO_ID)
+
+    @property
+    def followed(self) -> Mask:
+        """Tracks that had a detection in the picture before this one (while a picture is worked on), bool ``(N,)``."""
+        return np.asarray(self.seen_s == self.before_s)
+
+    def turn_page(self, time_s: float) -> None:
+        """Begin a picture: end the tracks that are too old, move the others to ``time_s``.
+
+        Raises:
+            ValueError: time is not finite or does not grow.
+        """
+        if not self.time_s < time_s < math.inf:
+            raise ValueError(f"time_s must grow from picture to picture, got {time_s} after {self.time_s}")
+        old = time_s - self.seen_s > self.max_age_s + CLOCK_SLACK_S
+        if old.any():
+            self.remove(old & self.confirmed)
+        self.before_s, self.time_s = self.time_s, time_s
+        if len(self) == 0:
+            return
+        lost = self.seen_s < self.before_s
+        if lost.any():
+            self.states[VELOCITY, 2:, lost] = 0.0  # somebody unseen keeps their size
+        self.states = self.kalman.predict(self.states, time_s - self.before_s)
+        self.boxes = self.kalman.boxes(self.states)
+        self.rows = np.full(len(self), -1, np.int64)
+
+    def feed(self, picture: Picture, pairs: Pairs, *, noise: NDArray[np.float64] | float = 1.0) -> Ids:
+        """Give each matched track its detection; confirms those that have enough. Returns the matched tracks."""
+        tracks = pairs.matched
+        if len(tracks) == 0:
+            return tracks
+        chosen = pairs.detection_of[tracks]
+        boxes = picture.boxes[chosen]
+        states = self.kalman.update(self.states[:, :, tracks], self.kalman.measure(boxes), noise=noise)
+        self.states[:, :, tracks] = states
+        self.boxes[tracks] = self.kalman.boxes(states)
+        self.scores[tracks] = picture.scores[chosen]
+        self.seen_s[tracks] = self.time_s
+        self.hits[tracks] += 1
+        self.rows[tracks] = picture.rows[chosen]
+        self._confirm(tracks[(self.hits[tracks] >= self.min_hits) & (self.ids[tracks] == NO_ID)])
+        return tracks
+
+    def begin(self, picture: Picture, chosen: Ids, *, confirmed: bool = False) -> None:
+        """New tracks from the chosen detections; ``confirmed``: at once, whatever ``min_hits`` says."""
+        count = len(chosen)
+        if count == 0:
+            return
+        boxes = picture.boxes[chosen]
+        self.states = np.concatenate((self.states, self.kalman.start(self.kalman.measure(boxes))), axis=2)
+        self.ids = np.concatenate((self.ids, np.full(count, NO_ID, np.int64)))
+        self.keys = np.concatenate((self.keys, np.arange(self._last_key + 1, self._last_key + 1 + count)))
+        self.boxes = np.concatenate((self.boxes, boxes))
+        self.scores = np.concatenate((self.scores, picture.scores[chosen]))
+        self.seen_s = np.concatenate((self.seen_s, np.full(count, self.time_s)))
+        self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
+        self.rows = np.concatenate((self.rows, picture.rows[chosen]))
+        self._last_key += count
+        if confirmed or self.min_hits == 1:
+            self._confirm(np.arange(len(self) - count, len(self)))
+
+    def remove(self, which: Mask) -> None:
+        """End tracks, bool ``(N,)``."""
+        if not which.any():
+            return
+        ended = self.ids[which & self.confirmed]
+        if len(ended):
+            self._ended.append(ended)
+        keep = ~which
+        self.states = self.states[:, :, keep]
+        for name in self.COLUMNS:
+            setattr(self, name, getattr(self, name)[keep])
+
+    def shown(self, *, coast_s: float = 0.0) -> Tracks:
+        """The confirmed tracks of this picture, and what ended with it.
+
+        Args:
+            coast_s: also those last seen up to this many seconds ago, where they are predicted to be.
+        """
+        since_s = self.time_s - coast_s - (CLOCK_SLACK_S if coast_s else 0.0)
+        rows = np.flatnonzero((self.seen_s >= since_s) & self.confirmed)
+        return Tracks(self.ids[rows], self.boxes[rows], self.scores[rows], self.rows[rows], self._take_ended())
+
+    def predicted(self, time_s: float) -> Tracks:
+        """The tracks seen in the last picture, moved to ``time_s``; changes nothing.
+
+        Raises:
+            ValueError: ``time_s`` lies before the last picture.
+        """
+        if not self.time_s <= time_s < math.inf:
+            raise ValueError(f"time_s must not lie before the last picture ({self.time_s}), got {time_s}")
+        rows = np.flatnonzero(self.confirmed & (self.seen_s == self.time_s))
+        if len(rows) == 0:
+            return Tracks.empty()
+        boxes = self.kalman.boxes(self.kalman.predict(self.states[:, :, rows], time_s - self.time_s))
+        return Tracks(self.ids[rows], boxes, self.scores[rows], np.full(len(rows), -1, np.int64))
+
+    def close(self) -> Tracks:
+        """End every track."""
+        self.remove(np.ones(len(self), np.bool_))
+        return Tracks.empty(self._take_ended())
+
+    def _confirm(self, tracks: Ids) -> None:
+        if len(tracks):
+            self.ids[tracks] = np.arange(self._last_id + 1, self._last_id + 1 + len(tracks))
+            self._last_id += len(tracks)
+
+    def _take_ended(self) -> Ids:
+        ended = np.sort(np.concatenate(self._ended)) if self._ended else np.zeros(0, np.int64)
+        self._ended = []
+        return ended

@@ -1,0 +1,59 @@
+"""Passes of the association: who takes part, what a pair costs, and the highest cost of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reidpipe.track.assignment import Costs, assign
+from reidpipe.types import Ids, Mask
+
+__all__ = ["CostFunction", "Pairs"]
+
+CostFunction = Callable[[Ids, Ids], Costs]
+"""``(T,)`` rows of tracks and ``(D,)`` rows of detections to a cost ``(T, D)``; ``inf`` forbids a pair (a gate)."""
+
+
+class Pairs:
+    """Who has found whom in this picture, filled pass by pass.
+
+    Args:
+        tracks: number of tracks.
+        detections: number of detections.
+
+    Attributes:
+        detection_of: int64 ``(tracks,)``: the track's detection, -1 while it has none.
+        free: bool ``(detections,)``: no track has it.
+    """
+
+    __slots__ = ("detection_of", "free")
+
+    def __init__(self, tracks: int, detections: int) -> None:
+        self.detection_of: Ids = np.full(tracks, -1, np.int64)
+        self.free: Mask = np.ones(detections, np.bool_)
+
+    def run(self, tracks: Mask, detections: Mask, *, cost: CostFunction, limit: float) -> None:
+        """One pass: those of the chosen tracks and detections that are still without a partner are matched.
+
+        Args:
+            tracks: bool ``(tracks,)``, who takes part.
+            detections: bool ``(detections,)``, who takes part.
+            cost: of the pairs; called only when both sides have somebody.
+            limit: the highest cost of a pair.
+        """
+        rows = np.flatnonzero(tracks & (self.detection_of < 0))
+        columns = np.flatnonzero(detections & self.free)
+        if len(rows) and len(columns):
+            found, with_whom = assign(cost(rows, columns), limit=limit)
+            self.join(rows[found], columns[with_whom])
+
+    def join(self, tracks: Ids, detections: Ids) -> None:
+        """Make pairs, ``(K,)`` each."""
+        self.detection_of[tracks] = detections
+        self.free[detections] = False
+
+    @property
+    def matched(self) -> Ids:
+        """The tracks that have a detection, ascending."""
+        return np.flatnonzero(self.detection_of >= 0)
