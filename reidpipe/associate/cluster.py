@@ -1,0 +1,243 @@
+"""Tracklets -> people: agglomeration over a sparse graph of log-odds, with hard constraints, then local improvement.
+
+Maximises the correlation-clustering score (Bansal et al., Machine Learning 2004): the sum of the log-odds of all pairs
+in one group. Pairs that are not in the graph count ``floor``. Deterministic: ties go to the lower index.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.associate.constraints import Presence
+from reidpipe.types import Ids
+
+__all__ = ["Graph", "cluster"]
+
+Span = tuple[str, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Evidence between tracklets.
+
+    Attributes:
+        size: number of tracklets N.
+        pairs: int64 ``(E, 2)``, i < j, each pair once.
+        odds: float64 ``(E,)``: natural log of P(same person) / P(different people) of each pair.
+        floor: the same for every pair that is not listed; below 0.
+        weights: float64 ``(N,)`` above 0: how much each tracklet's word counts.
+    """
+
+    size: int
+    pairs: Ids
+    odds: NDArray[np.float64]
+    floor: float
+    weights: NDArray[np.float64]
+
+
+def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10) -> Ids:
+    """Group numbers, int64 ``(N,)``, numbered from 0 by their lowest member.
+
+    Args:
+        graph: the evidence.
+        spans: ``(N,)`` camera, first and last second of each tracklet; two of one camera that overlap never share a
+            group.
+        passes: most rounds of local improvement.
+    """
+    labels = _agglomerate(graph, spans)
+    labels = _improve(graph, spans, labels, passes)
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first, kind="stable"), kind="stable")
+    return np.asarray(order[inverse], dtype=np.int64)
+
+
+class _Groups:
+    """Groups under agglomeration: for each pair of neighbours the sum of weighted odds and the weight seen so far."""
+
+    def __init__(self, graph: Graph, spans: Sequence[Span]) -> None:
+        self.floor = graph.floor
+        self.weight: list[float] = graph.weights.tolist()
+        self.presence = [Presence() for _ in spans]
+        for presence, span in zip(self.presence, spans, strict=True):
+            presence.add(*span)
+        self.near: list[dict[int, tuple[float, float]]] = [{} for _ in spans]
+        for (i, j), odds in zip(graph.pairs.tolist(), graph.odds.tolist(), strict=True):
+            both = self.weight[i] * self.weight[j]
+            self.near[i][j] = self.near[j][i] = (odds * both, both)
+
+    def mean(self, i: int, j: int) -> float:
+        """Average log-odds between two groups, pairs outside the graph at the floor."""
+        total, seen = self.near[i][j]
+        both = self.weight[i] * self.weight[j]
+        return (total + (both - seen) * self.floor) / both
+
+    def merge(self, i: int, j: int) -> None:
+        """Group j goes into group i."""
+        del self.near[i][j], self.near[j][i]
+        for k, (total, seen) in self.near[j].items():
+            del self.near[k][j]
+            mine = self.near[i].get(k, (0.0, 0.0))
+            self.near[i][k] = self.near[k][i] = (mine[0] + total, mine[1] + seen)
+        self.near[j] = {}
+        self.weight[i] += self.weight[j]
+        self.presence[i].merge(self.presence[j])
+
+    def part(self, i: int, j: int) -> None:
+        """The two can never be one: forget the edge. Whatever either grows into conflicts as well."""
+        del self.near[i][j], self.near[j][i]
+
+
+def _agglomerate(graph: Graph, spans: Sequence[Span]) -> Ids:
+    """Average linkage: always merge the two groups of the highest mean log-odds, while it is above 0."""
+    groups = _Groups(graph, spans)
+    version = [0] * graph.size
+    parent = np.arange(graph.size)
+    heap = [(-groups.mean(i, j), i, j, 0, 0) for i, j in graph.pairs.tolist()]
+    heap = [entry for entry in heap if entry[0] < 0]
+    heapq.heapify(heap)
+    while heap:
+        _, i, j, version_i, version_j = heapq.heappop(heap)
+        if version[i] != version_i or version[j] != version_j or j not in groups.near[i]:
+            continue
+        if groups.presence[i].conflicts(groups.presence[j]):
+            groups.part(i, j)
+            continue
+        groups.merge(i, j)
+        version[i] += 1
+        version[j] = -1
+        parent[j] = i
+        for k in groups.near[i]:
+            mean = groups.mean(i, k)
+            if mean > 0:
+                a, b = (i, k) if i < k else (k, i)
+                heapq.heappush(heap, (-mean, a, b, version[a], version[b]))
+    for i in range(graph.size):
+        root = i
+        while parent[root] != root:
+            root = int(parent[root])
+        parent[i] = root
+    return np.asarray(parent, dtype=np.int64)
+
+
+def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int) -> Ids:
+    """Move single tracklets, or exchange two that stand in each other's way, while the total score grows."""
+    state = _State(graph, spans, labels)
+    for _ in range(passes):
+        moved = False
+        for i in range(graph.size):
+            moved |= state.better_place(i)
+        if not moved:
+            break
+    return np.asarray(state.label, dtype=np.int64)
+
+
+class _State:
+    """A grouping under local improvement."""
+
+    def __init__(self, graph: Graph, spans: Sequence[Span], labels: Ids) -> None:
+        self.floor = graph.floor
+        self.spans = spans
+        self.weight: list[float] = graph.weights.tolist()
+        self.label: list[int] = labels.tolist()
+        self.edges: list[dict[int, float]] = [{} for _ in range(graph.size)]
+        for (i, j), odds in zip(graph.pairs.tolist(), graph.odds.tolist(), strict=True):
+            self.edges[i][j] = self.edges[j][i] = odds
+        self.members: dict[int, set[int]] = {}
+        self.mass: dict[int, float] = {}
+        self.presence: dict[int, Presence] = {}
+        for i, group in enumerate(self.label):
+            self._put(i, group)
+
+    def _put(self, i: int, group: int) -> None:
+        self.label[i] = group
+        self.members.setdefault(group, set()).add(i)
+        self.mass[group] = self.mass.get(group, 0.0) + self.weight[i]
+        self.presence.setdefault(group, Presence()).add(*self.spans[i])
+
+    def _take(self, i: int) -> None:
+        group = self.label[i]
+        self.members[group].remove(i)
+        self.mass[group] -= self.weight[i]
+        self.presence[group].remove(*self.spans[i])
+        if not self.members[group]:
+            del self.members[group], self.mass[group], self.presence[group]
+
+    def gains(self, i: int) -> dict[int, float]:
+        """What tracklet i adds to each group it has an edge into (its own: to the others in it)."""
+        above: dict[int, float] = {}
+        for j, odds in self.edges[i].items():
+            group = self.label[j]
+            above[group] = above.get(group, 0.0) + self.weight[j] * (odds - self.floor)
+        own = self.label[i]
+        above.setdefault(own, 0.0)
+        scale = self.weight[i]
+        return {
+            group: scale * (extra + self.floor * (self.mass[group] - (scale if group == own else 0.0)))
+            for group, extra in above.items()
+        }
+
+    def better_place(self, i: int) -> bool:
+        """Move tracklet i where it adds most; True when it moved."""
+        gains = self.gains(i)
+        own = self.label[i]
+        here = gains.pop(own)
+        for group, gain in sorted(gains.items(), key=lambda item: (-item[1], item[0])):
+            if gain <= max(here, 0.0) + 1e-9:
+                break
+            if self.presence[group].free(*self.spans[i]):
+                self._take(i)
+                self._put(i, group)
+                return True
+            if self._exchange(i, group, gain - here):
+                return True
+        if here < -1e-9 and len(self.members[own]) > 1:
+            self._take(i)
+            self._put(i, self._unused())
+            return True
+        return False
+
+    def _exchange(self, i: int, group: int, gain: float) -> bool:
+        """Put i into a group by taking out the one member that is in its way, if that pays."""
+        camera, first_s, last_s = self.spans[i]
+        blocking = [
+            j
+            for j in self.members[group]
+            if self.spans[j][0] == camera and self.spans[j][1] <= last_s and first_s <= self.spans[j][2]
+        ]
+        if len(blocking) != 1:
+            return False
+        (j,) = blocking
+        own = self.label[i]
+        gains = self.gains(j)
+        between = self.weight[i] * self.weight[j] * self.edges[i].get(j, self.floor)
+        loss = gains[group]
+        # j goes where i leaves, when it fits there, or else stands alone.
+        there = gains.get(own, self.weight[j] * self.floor * self.mass[own]) - between
+        self._take(j)
+        fits = len(self.members.get(own, ())) > 1 and self._fits_without(j, own, i)
+        better = fits and there > 0
+        if gain - between - loss + (there if better else 0.0) <= 1e-9:
+            self._put(j, group)
+            return False
+        self._take(i)
+        self._put(i, group)
+        self._put(j, own if better else self._unused())
+        return True
+
+    def _fits_without(self, j: int, group: int, leaving: int) -> bool:
+        presence = self.presence[group]
+        presence.remove(*self.spans[leaving])
+        fits = presence.free(*self.spans[j])
+        presence.add(*self.spans[leaving])
+        return fits
+
+    def _unused(self) -> int:
+        number = len(self.label)
+        while number in self.members:
+            number += 1
+        return number

@@ -1,0 +1,50 @@
+"""What the camera adds to a feature, taken away again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.types import Ids, Vectors
+
+__all__ = ["remove_bias", "unit_rows"]
+
+
+def unit_rows(rows: NDArray[np.float64]) -> Vectors:
+    """Each row at length 1, float32; a row without length becomes the first axis."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-12)
+    unit[norms[:, 0] <= 1e-12, 0] = 1.0
+    return np.asarray(unit, dtype=np.float32)
+
+
+def remove_bias(
+    vectors: Vectors, cameras: Ids, weights: NDArray[np.float64], *, centre: Vectors | None = None, people: float = 4.0
+) -> Vectors:
+    """Features without the mean of their camera, float32 ``(N, D)`` unit rows.
+
+    The mean of a camera holds its light and colours, but with few people also their looks: it is pulled towards the
+    mean over all cameras, and that towards ``centre``, as if each had ``people`` more tracklets there.
+
+    Args:
+        vectors: ``(N, D)``.
+        cameras: ``(N,)`` number of the camera of each row.
+        weights: ``(N,)`` above 0.
+        centre: ``(D,)`` mean feature of the net over people at large; zero when unknown.
+        people: strength of the pull, in tracklets.
+    """
+    rows = vectors.astype(np.float64)
+    start = np.zeros(rows.shape[1]) if centre is None else centre.astype(np.float64)
+    overall = _pulled_mean(rows, weights, start, people if centre is not None else 0.0)
+    clean = np.empty_like(rows)
+    for camera in np.unique(cameras):
+        here = cameras == camera
+        clean[here] = rows[here] - _pulled_mean(rows[here], weights[here], overall, people)
+    return unit_rows(clean)
+
+
+def _pulled_mean(
+    rows: NDArray[np.float64], weights: NDArray[np.float64], towards: NDArray[np.float64], pull: float
+) -> NDArray[np.float64]:
+    mean = weights @ rows / weights.sum()
+    return np.asarray((len(rows) * mean + pull * towards) / (len(rows) + pull))

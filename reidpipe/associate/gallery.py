@@ -1,0 +1,188 @@
+"""The people known so far, for association while the cameras run: one row each, bounded, searched in one product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.types import TrackKey, Tracklet, Vectors
+
+__all__ = ["CameraMeans", "Gallery", "Member"]
+
+
+@dataclass(slots=True)
+class Member:
+    """One track of a person.
+
+    Attributes:
+        key: the track.
+        vector: float32 ``(D,)`` as the pooler gave it.
+        weight: above 0, how much it counts.
+        first_s: seconds.
+        last_s: seconds; of a live track, the last picture known.
+        live: the track goes on.
+    """
+
+    key: TrackKey
+    vector: NDArray[np.float32]
+    weight: float
+    first_s: float
+    last_s: float
+    live: bool
+
+
+@dataclass(slots=True)
+class _Person:
+    row: int
+    members: dict[TrackKey, Member] = field(default_factory=dict)
+
+
+class CameraMeans:
+    """Running mean feature of each camera, pulled towards the mean over all cameras while there are few tracks."""
+
+    def __init__(self, *, pull: float = 4.0) -> None:
+        self.pull = pull
+        self.sums: dict[str, NDArray[np.float64]] = {}
+        self.counts: dict[str, float] = {}
+
+    def add(self, camera: str, vector: NDArray[np.float32], before: NDArray[np.float32] | None = None) -> None:
+        """Count a new track, or replace what a track looked like ``before``."""
+        if camera not in self.sums:
+            self.sums[camera] = np.zeros(len(vector))
+            self.counts[camera] = 0.0
+        self.sums[camera] += vector
+        if before is None:
+            self.counts[camera] += 1.0
+        else:
+            self.sums[camera] -= before
+
+    def total(self) -> float:
+        """How many tracks were counted."""
+        return sum(self.counts.values())
+
+    def clean(self, camera: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """A vector without its camera's mean, float64 ``(D,)`` of unit length (of zero length when nothing is left)."""
+        total = self.total()
+        if total == 0:
+            return vector.astype(np.float64)
+        overall = sum(self.sums.values()) / total
+        mean = overall
+        if camera in self.sums:
+            mean = (self.sums[camera] + self.pull * overall) / (self.counts[camera] + self.pull)
+        left = vector - mean
+        length = float(np.linalg.norm(left))
+        return np.asarray(left / length if length > 1e-6 else np.zeros(len(vector)))
+
+
+class Gallery:
+    """Identities and their tracks.
+
+    Args:
+        limit: most identities; when full, the one not seen for longest goes.
+        members: most tracks remembered of each; the least weighty, ended one goes first.
+    """
+
+    def __init__(self, *, limit: int, members: int) -> None:
+        self.limit = limit
+        self.members = members
+        self.means = CameraMeans()
+        self.people: dict[int, _Person] = {}
+        self._rows: list[int] = []
+        self._matrix: Vectors = np.zeros((0, 0), np.float32)
+        self._clean_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def ids(self) -> list[int]:
+        """Global ids, in the order of the columns of ``similarity``."""
+        return self._rows
+
+    def similarity(self, camera: str, vectors: Vectors) -> NDArray[np.float64]:
+        """Cosine of each vector to each identity, bias removed, float64 ``(N, M)``; columns as in ``ids``."""
+        if not self._rows:
+            return np.zeros((len(vectors), 0))
+        queries = np.stack([self.means.clean(camera, vector) for vector in vectors]).astype(np.float32)
+        return np.asarray(queries @ self._matrix[: len(self._rows)].T, dtype=np.float64)
+
+    def similarity_without(self, global_id: int, member: Member) -> float | None:
+        """Cosine of a member to the rest of its identity; None when it is alone."""
+        rest = [m for m in self.people[global_id].members.values() if m.key != member.key]
+        if not rest:
+            return None
+        return float(self._mean(rest) @ self.means.clean(member.key.camera, member.vector))
+
+    def put(self, global_id: int, member: Member) -> None:
+        """Add or renew a track of an identity, which is made when new."""
+        person = self.people.get(global_id)
+        if person is None:
+            self._make_room()
+            person = self.people[global_id] = _Person(len(self._rows))
+            self._rows.append(global_id)
+            self._grow(len(member.vector))
+        person.members[member.key] = member
+        if len(person.members) > self.members:
+            ended = [m for m in person.members.values() if not m.live]
+            if ended:
+                del person.members[min(ended, key=lambda m: (m.weight, m.last_s)).key]
+        self._refresh(person)
+
+    def drop(self, global_id: int, key: TrackKey) -> None:
+        """Take a track out; an identity without tracks is gone."""
+        person = self.people[global_id]
+        del person.members[key]
+        if person.members:
+            self._refresh(person)
+        else:
+            self._forget(global_id)
+
+    def free(self, global_id: int, tracklet: Tracklet) -> bool:
+        """True when no track of the identity was in the tracklet's camera while the tracklet was."""
+        return all(
+            m.key.camera != tracklet.key.camera
+            or m.key == tracklet.key
+            or (not m.live and m.last_s < tracklet.first_s)
+            or (tracklet.closed and tracklet.last_s < m.first_s)
+            for m in self.people[global_id].members.values()
+        )
+
+    def tidy(self) -> None:
+        """Once the camera means have seen a third more tracks, clean every row anew (constant cost per track)."""
+        total = self.means.total()
+        if total >= 4 / 3 * self._clean_at + 1:
+            self._clean_at = total
+            for person in self.people.values():
+                self._refresh(person)
+
+    def _mean(self, members: list[Member]) -> NDArray[np.float64]:
+        total = sum(m.weight * self.means.clean(m.key.camera, m.vector) for m in members)
+        length = float(np.linalg.norm(total))
+        return np.asarray(total / length if length > 1e-6 else total)
+
+    def _refresh(self, person: _Person) -> None:
+        self._matrix[person.row] = self._mean(list(person.members.values()))
+
+    def _grow(self, dim: int) -> None:
+        if len(self._rows) > len(self._matrix):
+            larger = np.zeros((max(64, 2 * len(self._matrix)), dim), np.float32)
+            if len(self._matrix):
+                larger[: len(self._matrix)] = self._matrix
+            self._matrix = larger
+
+    def _make_room(self) -> None:
+        if len(self.people) < self.limit:
+            return
+        gone = [g for g, p in self.people.items() if not any(m.live for m in p.members.values())]
+        if gone:
+            self._forget(min(gone, key=lambda g: (max(m.last_s for m in self.people[g].members.values()), g)))
+
+    def _forget(self, global_id: int) -> None:
+        """The last row takes the place of the one that goes."""
+        row = self.people.pop(global_id).row
+        last = self._rows.pop()
+        if last != global_id:
+            self._rows[row] = last
+            self.people[last].row = row
+            self._matrix[row] = self._matrix[len(self._rows)]

@@ -1,0 +1,216 @@
+"""Association while the cameras run: a window at a time, late rather than wrong, and corrected when it was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lap
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.associate.calibrate import Calibration
+from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.errors import ConfigError
+from reidpipe.types import Link, TrackKey, Tracklet
+
+__all__ = ["OnlineAssociator"]
+
+FORBIDDEN = 1e6
+
+
+@dataclass(slots=True)
+class _Track:
+    tracklet: Tracklet
+    since_s: float
+    global_id: int | None = None
+    told: NDArray[np.float32] | None = None
+
+
+class OnlineAssociator:
+    """Matches tracks to a bounded gallery of people, all new ones of a camera at once.
+
+    A track is decided when its vector can be trusted, or when it has waited ``delay_s``, or when it ends. While it goes
+    on, each new vector is held against its identity and all others; a link that turns out wrong is told again with
+    ``previous``.
+
+    Args:
+        threshold: similarity above which a track belongs to an identity; None (default) takes it from ``calibration``
+            and the number of people known.
+        calibration: how similar people are to themselves and to others with this embedder.
+        window_s: decisions are made this often, seconds.
+        delay_s: longest wait of a live track for more evidence, seconds.
+        enough: quality (0..1) of a tracklet that need not wait.
+        margin: log-odds by which another identity has to be better before a link is corrected.
+        max_identities: size of the gallery.
+        max_members: tracks remembered of each identity.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: float | None = None,
+        calibration: Calibration | None = None,
+        window_s: float = 0.5,
+        delay_s: float = 2.0,
+        enough: float = 0.6,
+        margin: float = 2.0,
+        max_identities: int = 100_000,
+        max_members: int = 12,
+    ) -> None:
+        if threshold is not None and not -1.0 <= threshold <= 1.0:
+            raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
+        if window_s < 0 or delay_s < 0 or margin < 0 or max_identities < 1 or max_members < 1:
+            raise ConfigError("associate: window_s, delay_s and margin must not be negative, limits at least 1")
+        self._threshold = threshold
+        self._calibration = calibration or Calibration()
+        self._window_s = window_s
+        self._delay_s = delay_s
+        self._enough = enough
+        self._margin = margin
+        self._gallery = Gallery(limit=max_identities, members=max_members)
+        self._tracks: dict[TrackKey, _Track] = {}
+        self._dirty: set[TrackKey] = set()
+        self._next_s: float | None = None
+        self._next_id = 1
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What run.json says about it."""
+        return {"threshold": self._limit(), "identities": self._next_id - 1, "gallery": len(self._gallery)}
+
+    def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
+        """Take new or changed tracklets; links come when a window ends. Call it without any, too: time goes on."""
+        for tracklet in tracklets:
+            self._note(tracklet, time_s)
+        if self._next_s is None:
+            self._next_s = time_s + self._window_s
+        if time_s < self._next_s:
+            return []
+        self._next_s = time_s + self._window_s
+        return self._decide(time_s, force=False)
+
+    def close(self) -> list[Link]:
+        """Decide what is still open."""
+        end = max((t.tracklet.last_s for t in self._tracks.values()), default=0.0)
+        links = self._decide(end, force=True)
+        self._tracks.clear()
+        return links
+
+    def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
+        """Give each of these tracks, which never had a tracklet, an identity of its own."""
+        return [Link(key, self._new_id(), 1.0, time_s) for key in keys]
+
+    def _note(self, tracklet: Tracklet, time_s: float) -> None:
+        track = self._tracks.get(tracklet.key)
+        if track is None:
+            track = self._tracks[tracklet.key] = _Track(tracklet, time_s)
+        self._gallery.means.add(tracklet.key.camera, tracklet.vector, track.told)
+        track.tracklet = tracklet
+        track.told = tracklet.vector
+        self._dirty.add(tracklet.key)
+
+    def _decide(self, time_s: float, *, force: bool) -> list[Link]:
+        self._gallery.tidy()
+        links: list[Link] = []
+        open_keys = sorted(key for key, track in self._tracks.items() if track.global_id is None)
+        changed = sorted(key for key in self._dirty if self._tracks[key].global_id is not None)
+        for key in changed:
+            links += self._correct(self._tracks[key], time_s)
+        ready = [key for key in open_keys if force or self._ready(self._tracks[key], time_s)]
+        for camera in sorted({key.camera for key in ready}):
+            links += self._assign([self._tracks[key] for key in ready if key.camera == camera], time_s)
+        self._dirty.clear()
+        for key in [key for key, track in self._tracks.items() if track.tracklet.closed and track.global_id]:
+            del self._tracks[key]
+        return links
+
+    def _ready(self, track: _Track, time_s: float) -> bool:
+        tracklet = track.tracklet
+        return tracklet.closed or tracklet.quality >= self._enough or time_s - track.since_s >= self._delay_s
+
+    def _limit(self) -> float:
+        if self._threshold is not None:
+            return self._threshold
+        return self._calibration.limit(-float(np.log(max(len(self._gallery), 2))))
+
+    def _odds(self, camera: str, tracks: list[_Track]) -> NDArray[np.float64]:
+        similarity = self._gallery.similarity(camera, np.stack([t.tracklet.vector for t in tracks]))
+        return self._calibration.log_odds(similarity) - self._calibration.log_odds(np.asarray(self._limit()))
+
+    def _assign(self, tracks: list[_Track], time_s: float) -> list[Link]:
+        """The best one-to-one choice for the undecided tracks of one camera; who fits nobody is somebody new."""
+        odds = self._odds(tracks[0].tracklet.key.camera, tracks)
+        ids = self._gallery.ids()
+        columns = np.flatnonzero((odds > 0).any(axis=0))
+        odds = odds[:, columns]
+        for (i, j), value in np.ndenumerate(odds):
+            tracklet = tracks[i].tracklet
+            if value > 0 and not self._gallery.free(ids[columns[j]], tracklet):
+                odds[i, j] = -FORBIDDEN
+        chosen = _match(odds)
+        wanted = [ids[columns[j]] if j >= 0 else None for j in chosen]
+        links = []
+        # In order of first picture, so that two of one camera that do not overlap may also found one identity.
+        for i in sorted(range(len(tracks)), key=lambda i: (tracks[i].tracklet.first_s, tracks[i].tracklet.key)):
+            links.append(self._link(tracks[i], wanted[i], time_s, previous=None))
+        return links
+
+    def _correct(self, track: _Track, time_s: float) -> list[Link]:
+        """Hold a linked track's new vector against its own identity and all others."""
+        own = track.global_id
+        if (
+            own is None
+            or own not in self._gallery.people
+            or track.tracklet.key not in self._gallery.people[own].members
+        ):
+            return []
+        member = _member(track.tracklet)
+        self._gallery.put(own, member)
+        limit = self._calibration.log_odds(np.asarray(self._limit()))
+        rest = self._gallery.similarity_without(own, member)
+        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest)) - limit)
+        odds = self._odds(track.tracklet.key.camera, [track])[0]
+        ids = self._gallery.ids()
+        for j in np.argsort(-odds, kind="stable").tolist():
+            if odds[j] <= max(here, 0.0) + self._margin:
+                break
+            if ids[j] != own and self._gallery.free(ids[j], track.tracklet):
+                return self._move(track, own, ids[j], time_s)
+        if here < -self._margin:
+            return self._move(track, own, None, time_s)
+        return []
+
+    def _move(self, track: _Track, own: int, to: int | None, time_s: float) -> list[Link]:
+        self._gallery.drop(own, track.tracklet.key)
+        return [self._link(track, to, time_s, previous=own)]
+
+    def _link(self, track: _Track, to: int | None, time_s: float, *, previous: int | None) -> Link:
+        global_id = self._new_id() if to is None else to
+        member = _member(track.tracklet)
+        self._gallery.put(global_id, member)
+        track.global_id = global_id
+        similarity = self._gallery.similarity_without(global_id, member)
+        return Link(member.key, global_id, 1.0 if similarity is None else similarity, time_s, previous)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def _member(tracklet: Tracklet) -> Member:
+    weight = max(tracklet.quality, 0.05)
+    return Member(tracklet.key, tracklet.vector, weight, tracklet.first_s, tracklet.last_s, not tracklet.closed)
+
+
+def _match(odds: NDArray[np.float64]) -> list[int]:
+    """Column for each row, -1 for none: the assignment of the largest sum, a row without partner counting 0."""
+    rows, columns = odds.shape
+    if not columns:
+        return [-1] * rows
+    cost = np.full((rows, columns + rows), FORBIDDEN)
+    cost[:, :columns] = np.where(odds > 0, -odds, FORBIDDEN)
+    cost[np.arange(rows), columns + np.arange(rows)] = 0.0
+    _, chosen, _ = lap.lapjv(cost, extend_cost=True)
+    return [int(j) if j < columns else -1 for j in chosen.tolist()]
