@@ -11,6 +11,8 @@ from reidpipe.types import Boxes, Ids, Image, Mask, Scores
 
 __all__ = ["Letterbox", "area", "clip", "iou", "letterbox", "nms", "valid"]
 
+_NMS_BLOCK = 256
+
 
 def area(boxes: Boxes) -> NDArray[np.float32]:
     """Area of each box, float32 ``(N,)``, square pixels; inverted boxes count as 0."""
@@ -54,12 +56,27 @@ def nms(boxes: Boxes, scores: Scores, *, max_iou: float) -> Ids:
         max_iou: a box that overlaps a better one by more than this is dropped.
     """
     order = np.argsort(-scores, kind="stable")
-    overlaps = iou(boxes[order], boxes[order]) > max_iou
-    keep = np.ones(len(order), np.bool_)
-    for i in range(len(order)):
-        if keep[i]:
-            keep[i + 1 :] &= ~overlaps[i, i + 1 :]
-    return np.asarray(order[keep], dtype=np.int64)
+    kept = np.zeros(0, np.int64)
+    for start in range(0, len(order), _NMS_BLOCK):
+        block = order[start : start + _NMS_BLOCK]
+        block = block[~(iou(boxes[kept], boxes[block]) > max_iou).any(axis=0)]
+        kept = np.concatenate([kept, block[_survivors(iou(boxes[block], boxes[block]) > max_iou)]])
+    return kept
+
+
+def _survivors(overlaps: NDArray[np.bool_]) -> Mask:
+    """Greedy suppression in a block sorted by score: row j falls when a surviving earlier row overlaps it.
+
+    Solved for all rows at once. After k rounds the first k rows are right whatever the start was; chains are short,
+    so a handful of rounds settles it.
+    """
+    earlier = np.triu(overlaps, k=1)
+    keep = np.asarray(~earlier.any(axis=0))
+    while True:
+        again = np.asarray(~(earlier & keep[:, None]).any(axis=0))
+        if np.array_equal(again, keep):
+            return keep
+        keep = again
 
 
 @dataclass(frozen=True, slots=True)
