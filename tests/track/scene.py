@@ -37,8 +37,8 @@ class Scene:
             vectors = np.concatenate((looks[seen], rng.normal(size=(len(extra), 16))))
             vectors = unit(vectors + rng.normal(0, 0.02, vectors.shape))
             who = np.concatenate((seen, np.full(len(extra), -1)))
-            floats = (part.astype(np.float32) for part in (boxes, scores, vectors))
-            yield time_s, Detections(*floats), who
+            f = np.float32
+            yield time_s, Detections(boxes.astype(f), scores.astype(f), vectors.astype(f)), who
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
