@@ -1,0 +1,115 @@
+"""Run a tracker over MOT detection files and print its scores.
+
+    python tools/bench_trackers.py steady                            # MOT17 validation half, YOLOX detections
+    python tools/bench_trackers.py bytetrack --detections FRCNN
+    python tools/bench_trackers.py steady --fps 5                    # every n-th picture, about five a second
+    python tools/bench_trackers.py steady --set max_age_s=2 --against bytetrack
+
+Needs the sequences of ../shared/data (or ``--data``): ``<sequence>/{seqinfo.ini,gt/gt.txt,det/det_<name>.txt.gz}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import configparser
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from reidpipe.evaluate.mot import MotReport, count_sequence, report_on
+from reidpipe.evaluate.mot_text import MotRows, read_mot
+from reidpipe.evaluate.paired import PairedSequence
+from reidpipe.evaluate.tables import mot_table
+from reidpipe.stages import Tracker, stage_class
+from reidpipe.types import Detections
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mot17_val_half"
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One sequence in memory, perhaps only every ``step``-th picture of it."""
+
+    name: str
+    fps: float
+    frames: range
+    truth: MotRows
+    found: MotRows
+
+    @classmethod
+    def load(cls, folder: Path, *, detections: str, fps: float | None) -> Sequence:
+        ini = configparser.ConfigParser()
+        ini.read(folder / "seqinfo.ini")
+        info = ini["Sequence"]
+        rate = float(info["frameRate"])
+        step = 1 if fps is None else max(1, round(rate / fps))
+        frames = range(1, int(info["seqLength"]) + 1, step)
+        truth, found = read_mot(folder / "gt" / "gt.txt"), read_mot(folder / "det" / f"det_{detections}.txt.gz")
+        return cls(
+            folder.name,
+            rate,
+            frames,
+            truth[(truth.frames - 1) % step == 0],
+            found[(found.frames - 1) % step == 0],
+        )
+
+    def pictures(self) -> Iterator[tuple[int, float, Detections]]:
+        starts = np.searchsorted(self.found.frames, np.array(self.frames), side="left")
+        ends = np.searchsorted(self.found.frames, np.array(self.frames), side="right")
+        boxes, scores = self.found.boxes.astype(np.float32), self.found.scores.astype(np.float32)
+        for frame, start, end in zip(self.frames, starts.tolist(), ends.tolist(), strict=True):
+            yield frame, frame / self.fps, Detections(boxes[start:end], scores[start:end])
+
+
+def load(data: Path, *, detections: str, fps: float | None = None) -> list[Sequence]:
+    folders = sorted(path.parent for path in data.glob("*/seqinfo.ini"))
+    return [Sequence.load(folder, detections=detections, fps=fps) for folder in folders]
+
+
+def track(tracker: Tracker, sequence: Sequence) -> MotRows:
+    """The online output of a tracker as the rows of a result file."""
+    rows = [np.zeros((0, 7))]
+    for frame, time_s, detections in sequence.pictures():
+        tracks = tracker.update(detections, time_s)
+        corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
+        frames = np.full((len(tracks), 1), frame)
+        rows.append(np.hstack((frames, tracks.track_ids[:, None], corner, size, tracks.scores[:, None])))
+    return MotRows.from_table(np.concatenate(rows))
+
+
+def evaluate(name: str, sequences: list[Sequence], options: dict[str, Any]) -> MotReport:
+    counted = {}
+    for sequence in sequences:
+        result = track(stage_class("track", name)(**options), sequence)
+        counted[sequence.name] = count_sequence(PairedSequence.of(sequence.truth, result))
+    return report_on(counted)
+
+
+def options_of(settings: list[str]) -> dict[str, Any]:
+    pairs = (text.partition("=")[::2] for text in settings)
+    return {key: ast.literal_eval(value) for key, value in pairs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tracker")
+    parser.add_argument("--against", help="another tracker with its defaults, side by side")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--detections", default="YOLOX_ablation")
+    parser.add_argument("--fps", type=float)
+    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", dest="settings")
+    args = parser.parse_args()
+    sequences = load(args.data, detections=args.detections, fps=args.fps)
+    report = evaluate(args.tracker, sequences, options_of(args.settings))
+    against = evaluate(args.against, sequences, {}) if args.against else None
+    title = f"{args.tracker}, {args.detections}" + (f", {args.fps:g} fps" if args.fps else "")
+    Console(width=200).print(mot_table(report, against=against, title=title))
+
+
+if __name__ == "__main__":
+    main()
