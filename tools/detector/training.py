@@ -1,0 +1,126 @@
+"""Training on ultralytics through its documented hooks, made fit for a CPU: bf16 autocast, channels last, one thread.
+
+One thread on purpose: on a shared two-core machine two OpenMP threads wait for each other at every layer and are slower
+than one (measured; see the model card).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from ultralytics.data import YOLODataset
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import DetectionModel
+
+ARCHITECTURE = Path(__file__).parent / "person_n.yaml"
+SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square upstream
+NATURAL = (0.9, 1.1)  # all others
+NATURAL_PREFIXES = ("hdk_", "synth")
+HYPER: dict[str, Any] = {
+    "optimizer": "AdamW", "lr0": 0.002, "lrf": 0.02, "cos_lr": True, "momentum": 0.9, "weight_decay": 0.0005,
+    "warmup_epochs": 0.5, "nbs": 16, "batch": 16, "mosaic": 0.9, "scale": 0.55, "translate": 0.1, "degrees": 3.0,
+    "hsv_h": 0.015, "hsv_s": 0.6, "hsv_v": 0.5, "fliplr": 0.5, "close_mosaic": 1, "cache": "ram", "workers": 1,
+    "amp": False, "deterministic": False, "plots": False, "val": False, "single_cls": True, "device": "cpu",
+    "exist_ok": True, "pretrained": False, "seed": 1,
+}  # fmt: skip
+
+
+def as_float(value: Any) -> Any:
+    """The same nest of tensors with every floating tensor in float32."""
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {key: as_float(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(as_float(item) for item in value)
+    return value
+
+
+class PersonModel(DetectionModel):  # type: ignore[misc]
+    """The detection model; in training its layers run in bfloat16, the loss stays in float32."""
+
+    def predict(self, x: torch.Tensor, *args: Any, **options: Any) -> Any:
+        """Forward pass of a (B, 3, H, W) batch."""
+        if not self.training:
+            return super().predict(x, *args, **options)
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = super().predict(x, *args, **options)
+        return as_float(answer)
+
+
+class StretchedDataset(YOLODataset):  # type: ignore[misc]
+    """The YOLO dataset with a random width per load: squeezed pictures get people of true and of odd proportions."""
+
+    def load_image(self, i: int, *args: Any, **options: Any) -> tuple[Any, tuple[int, int], tuple[int, int]]:
+        """Image ``i`` stretched by a random factor, longest side at most ``imgsz``; labels are relative: they hold."""
+        image, original, resized = super().load_image(i, *args, **options)
+        if not self.augment:
+            return image, original, resized
+        low, high = NATURAL if Path(self.im_files[i]).name.startswith(NATURAL_PREFIXES) else SQUEEZED
+        factor = math.exp(random.uniform(math.log(low), math.log(high)))
+        height, width = image.shape[0], image.shape[1] * factor
+        shrink = min(1.0, self.imgsz / max(height, width))
+        size = max(16, round(width * shrink)), max(16, round(height * shrink))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
+        return image, original, image.shape[:2]
+
+
+class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
+    """The ultralytics trainer with our model, our dataset and channels-last batches."""
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> PersonModel:
+        """A fresh network, or one that starts from ``weights``."""
+        model = PersonModel(cfg, ch=3, nc=self.data["nc"], verbose=verbose)
+        if weights is not None:
+            model.load(weights)
+        return model.to(memory_format=torch.channels_last)
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
+        """Training pictures are stretched at random; validation is ultralytics' own."""
+        if mode != "train":
+            return super().build_dataset(img_path, mode, batch)
+        return StretchedDataset(
+            img_path=img_path, imgsz=self.args.imgsz, batch_size=batch, augment=True, hyp=self.args, rect=False,
+            cache=self.args.cache, single_cls=True, stride=32, pad=0.0, prefix="train: ", task="detect",
+            classes=None, data=self.data, fraction=1.0,
+        )  # fmt: skip
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Images to float 0..1, channels last."""
+        batch = super().preprocess_batch(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        return batch
+
+
+def train(folder: Path, name: str, *, start: Path | None, threads: int, **changes: Any) -> Path:
+    """Run one training stage under ``folder / name``; returns its newest checkpoint.
+
+    Args:
+        folder: ``runs/detector``, with ``data/data.yaml``.
+        name: of the stage.
+        start: checkpoint whose weights the stage starts from; None starts from nothing.
+        threads: of torch.
+        changes: ultralytics settings that replace those of ``HYPER`` (``time`` in hours, ``imgsz``, ``epochs``...).
+    """
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    settings = HYPER | {"model": str(start or ARCHITECTURE), "data": str(folder / "data" / "data.yaml"),
+                        "project": str(folder), "name": name} | changes  # fmt: skip
+    trainer = PersonTrainer(overrides=settings)
+    trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+    trainer.train()
+    return Path(trainer.last)
+
+
+def resume(checkpoint: Path, *, threads: int) -> Path:
+    """Go on with an interrupted stage from its ``last.pt``, optimiser and schedule included."""
+    torch.set_num_threads(threads)
+    trainer = PersonTrainer(overrides={"model": str(checkpoint), "resume": str(checkpoint)})
+    trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+    trainer.train()
+    return Path(trainer.last)

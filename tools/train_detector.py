@@ -1,0 +1,82 @@
+"""Train reidpipe's own person detector: teach (teachers' boxes), prepare (data set), train, resume, export.
+
+Runs in an environment with ultralytics, openvino and onnx (extra ``ultralytics``); data in ``--data`` (the ``det``
+set), work in ``runs/detector`` (git-ignored). See ``weights/person_n.md`` for the commands that made the shipped file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """``name=value`` of an ultralytics setting; the value is read as a Python literal where it is one."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/det")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs/detector")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (one is fastest on a busy machine)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("teach", help="run both teachers over unlabelled and training pictures (resumable)")
+    prepare = commands.add_parser("prepare", help="build the training set from labels, teachers and synthetic frames")
+    prepare.add_argument("--synthetic", type=Path, help="folder with images/*.jpg and labels/*.txt")
+    train = commands.add_parser("train", help="train one stage")
+    train.add_argument("name")
+    train.add_argument("settings", nargs="*", type=setting, help="ultralytics settings: time=1.0 imgsz=320 epochs=30")
+    train.add_argument("--start", type=Path, help="checkpoint to start from")
+    resume = commands.add_parser("resume", help="go on with an interrupted stage")
+    resume.add_argument("checkpoint", type=Path)
+    export = commands.add_parser("export", help="write the ONNX file of a checkpoint (its EMA weights)")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("output", type=Path)
+    export.add_argument("--input", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one command."""
+    options = parse()
+    data, work = options.data.resolve(), options.work.resolve()
+    if options.command == "teach":
+        from detector.teachers import label_images
+
+        images = [path.relative_to(data) for path in sorted((data / "unlabelled").iterdir())]
+        images += [Path(line) for line in (data / "train.txt").read_text().split()]
+        work.mkdir(parents=True, exist_ok=True)
+        label_images(data, images, work / "teachers.jsonl", weights=data.parent / "weights")
+    elif options.command == "prepare":
+        from detector.dataset import prepare
+
+        for name, number in prepare(data, work, synthetic=options.synthetic).items():
+            print(f"{name}: {number}")
+    elif options.command == "train":
+        from detector.training import train
+
+        print(train(work, options.name, start=options.start, threads=options.threads, **dict(options.settings)))
+    elif options.command == "resume":
+        from detector.training import resume
+
+        print(resume(options.checkpoint, threads=options.threads))
+    else:
+        from detector.exporting import export
+
+        print(export(options.checkpoint, options.output, size=tuple(options.input)))
+
+
+if __name__ == "__main__":
+    main()
