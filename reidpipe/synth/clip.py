@@ -1,0 +1,105 @@
+"""Clips of the synthetic world: H.264 video and MOTChallenge truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from reidpipe.synth.camera import Camera
+from reidpipe.synth.world import SynthFrame, Truth, World
+from reidpipe.types import Image
+
+__all__ = ["tiny_clip", "truth_lines", "write_clip", "write_video"]
+
+
+def write_video(path: Path, images: Iterable[Image], fps: float, *, crf: int = 26) -> int:
+    """Writes H.264 yuv420p, one encoder thread, so that the same pictures give the same bytes.
+
+    Args:
+        path: The mp4 to write; its folder must exist.
+        images: uint8 (H, W, 3) BGR, all of one size with even sides.
+        fps: Frames a second.
+        crf: Quality, 0 (best) to 51.
+
+    Returns:
+        Number of frames written.
+    """
+    count = 0
+    rate = Fraction(fps).limit_denominator(1001)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = 1 / rate
+        stream.options = {"crf": str(crf), "preset": "medium", "threads": "1", "x264-params": "threads=1:keyint=50"}
+        for image in images:
+            if count == 0:
+                stream.height, stream.width = image.shape[:2]
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts = count
+            frame.time_base = 1 / rate
+            container.mux(stream.encode(frame))
+            count += 1
+        container.mux(stream.encode(None))
+    return count
+
+
+def truth_lines(frame: int, truth: Truth) -> list[str]:
+    """MOTChallenge lines ``frame,id,x,y,w,h,1,1,visibility``; ``frame`` counts from 1, ids are global."""
+    lines = []
+    for box, person, visibility in zip(truth.boxes, truth.ids, truth.visibility, strict=True):
+        x1, y1, x2, y2 = (float(value) for value in box)
+        lines.append(f"{frame},{int(person)},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},1,1,{float(visibility):.3f}")
+    return lines
+
+
+def write_clip(world: World, camera: Camera, video: Path, *, duration_s: float, truth: Path | None = None, crf: int = 26) -> int:
+    """Draws one camera into a video and writes its truth beside it.
+
+    Args:
+        world: The world.
+        camera: One of its cameras.
+        video: The mp4 to write; its folder must exist.
+        duration_s: How long, seconds from the camera's time 0 on.
+        truth: MOTChallenge text to write, one line a person and frame, ids global; None = none.
+        crf: Video quality, 0 (best) to 51.
+
+    Returns:
+        Number of frames.
+    """
+    lines: list[str] = []
+
+    def frames() -> Iterator[Image]:
+        for index, time_s in enumerate(world.frame_times(camera, duration_s)):
+            frame: SynthFrame = world.render(camera, time_s)
+            lines.extend(truth_lines(index + 1, frame))
+            yield frame.image
+
+    count = write_video(video, frames(), camera.fps, crf=crf)
+    if truth is not None:
+        truth.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return count
+
+
+def tiny_clip(
+    video: Path, *, truth: Path | None = None, seed: int = 1, people: int = 3, duration_s: float = 2.0, fps: float = 10.0, size: tuple[int, int] = (320, 180)
+) -> World:
+    """A small clip for tests: one camera, few people, made in about a second.
+
+    Args:
+        video: The mp4 to write; its folder must exist.
+        truth: MOTChallenge text to write; None = none.
+        seed: Same seed, same clip.
+        people: Number of people.
+        duration_s: Length, seconds.
+        fps: Frames a second.
+        size: Width and height, pixels, even.
+
+    Returns:
+        The world that was drawn; its only camera is ``cam1``.
+    """
+    world = World.make(seed, people=people, cameras=1, duration_s=duration_s, layout="apart", fps=fps, size=size, roam=0.0, obstacles=1)
+    write_clip(world, world.cameras[0], video, duration_s=duration_s, truth=truth)
+    return world
