@@ -1,0 +1,1 @@
+"""Where results go: JSON lines, MOTChallenge text, identities with thumbnails, annotated video, run.json."""
