@@ -70,6 +70,7 @@ class Pipeline:
         self._trackers: dict[str, Tracker] = {}
         self._last: dict[str, Frame] = {}
         self._global_ids: dict[TrackKey, int] = {}
+        self._closed: list[Tracklet] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
 
@@ -143,6 +144,20 @@ class Pipeline:
             links += last
         return links
 
+    def take_closed(self) -> list[Tracklet]:
+        """The tracklets that closed since this was last called, each exactly once."""
+        closed, self._closed = self._closed, []
+        return closed
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the wall time of a block to ``seconds[name]``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
     def _tracker(self, camera: str) -> Tracker:
         if camera not in self._trackers:
             self._trackers[camera] = self._make_tracker()
@@ -177,7 +192,9 @@ class Pipeline:
                 for frame, seen, tracked in zip(frames, detections, tracks, strict=True)
                 for tracklet in self._pooler.update(frame, seen, tracked)
             ]
-        self.counts["tracklets"] += sum(tracklet.closed for tracklet in tracklets)
+        closed = [tracklet for tracklet in tracklets if tracklet.closed]
+        self.counts["tracklets"] += len(closed)
+        self._closed += closed
         return tracklets
 
     def _associate(self, tracklets: list[Tracklet], time_s: float) -> list[Link]:
@@ -209,15 +226,13 @@ class Pipeline:
     @contextmanager
     def _stage(self, name: str, camera: str | None = None) -> Iterator[None]:
         """Times a stage, and names it (and the camera) when it raises."""
-        start = time.perf_counter()
         try:
-            yield
+            with self.timed(name):
+                yield
         except ReidpipeError:
             raise
         except Exception as error:
             raise StageError(name, error, camera=camera) from error
-        finally:
-            self.seconds[name] += time.perf_counter() - start
 
 
 def _by_frames(detector: Detector | FrameDetector) -> Callable[[Sequence[Frame]], list[Detections]]:

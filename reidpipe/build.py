@@ -1,0 +1,98 @@
+"""From settings to stages: the only place that turns names into objects for a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reidpipe.config import Config
+from reidpipe.errors import ConfigError
+from reidpipe.pipeline import Pipeline
+from reidpipe.settings import Section
+from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, stage_class
+
+__all__ = [
+    "build_associator",
+    "build_detector",
+    "build_embedder",
+    "build_pipeline",
+    "build_pooler",
+]
+
+
+def build_pipeline(config: Config, *, cameras: Sequence[str]) -> Pipeline:
+    """All stages of a run, models loaded.
+
+    Args:
+        config: the settings.
+        cameras: names of the cameras; a detector that replays files needs one for each.
+
+    Raises:
+        ConfigError: a setting does not fit.
+        WeightsError: a model is missing, damaged, or not what its stage needs.
+        MissingExtraError: a chosen implementation needs a package that is not installed.
+    """
+    return Pipeline(
+        detector=build_detector(config, cameras=cameras),
+        embedder=build_embedder(config),
+        tracker=partial(stage_class("track", config.track.name), **_options(config.track)),
+        pooler=build_pooler(config),
+        associator=build_associator(config),
+        every=config.source.every,
+    )
+
+
+def build_detector(config: Config, *, cameras: Sequence[str] = ()) -> Detector | FrameDetector:
+    """The detector that ``config.detect`` names; a ``.pt`` file goes to ultralytics by itself."""
+    detect = config.detect
+    name = "ultralytics" if detect.name == "yolo" and Path(detect.model).suffix == ".pt" else detect.name
+    made = stage_class("detect", name)
+    if name == "replay":
+        missing = [camera for camera in cameras if camera not in detect.files]
+        if missing:
+            known = ", ".join(detect.files) or "none"
+            raise ConfigError(f"detect.files has no detections for the camera {missing[0]}: it has {known}")
+        replay: FrameDetector = made(detect.files, min_score=detect.min_score)
+        return replay
+    options = detect.model_dump(include={"min_score", "max_iou", "input_size", "classes"})
+    if name == "yolo":
+        options["backend"] = config.runtime.backend
+    detector: Detector = made(detect.model, threads=threads(config), **options)
+    return detector
+
+
+def build_embedder(config: Config) -> Embedder:
+    """The embedder that ``config.embed`` names."""
+    made = stage_class("embed", config.embed.name)
+    embedder: Embedder = made(
+        config.embed.model,
+        threads=threads(config),
+        backend=config.runtime.backend,
+        max_batch=config.embed.max_batch,
+    )
+    return embedder
+
+
+def build_pooler(config: Config) -> Pooler:
+    """The pooler that ``config.pool`` names."""
+    pooler: Pooler = stage_class("pool", config.pool.name)(**_options(config.pool))
+    return pooler
+
+
+def build_associator(config: Config) -> Associator:
+    """The associator that ``config.associate`` names."""
+    associator: Associator = stage_class("associate", config.associate.name)(**_options(config.associate))
+    return associator
+
+
+def threads(config: Config) -> int:
+    """Threads of one inference: as set, else one for each core."""
+    return config.runtime.threads or os.cpu_count() or 1
+
+
+def _options(settings: Section) -> dict[str, Any]:
+    """A section as the keyword arguments of the class it is for."""
+    return settings.model_dump(exclude={"name"})

@@ -1,0 +1,287 @@
+"""A run over recorded cameras, in three passes: follow everybody, decide who is who, then draw it.
+
+    track     every picture once, in order of time; tracks go to ``frames.jsonl`` as they are found
+    identify  the associator has seen all tracklets; its global ids are written into the results
+    draw      the pictures once more, with the global ids: right from the first frame on
+
+Whenever a run stops (Ctrl-C, a stage that raises, a full disk) what was written so far is valid.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from reidpipe.build import build_pipeline
+from reidpipe.config import Config
+from reidpipe.drawing import draw_videos
+from reidpipe.errors import ReidpipeError, SourceError
+from reidpipe.pipeline import Pipeline
+from reidpipe.progress import Progress, Silent
+from reidpipe.sinks.events import EventsSink
+from reidpipe.sinks.files import prepare_folder
+from reidpipe.sinks.identities import write_identities
+from reidpipe.sinks.jsonl import FramesSink, assign_global_ids, read_frames
+from reidpipe.sinks.mot import MOTSink
+from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
+from reidpipe.sinks.thumbnails import ThumbnailKeeper
+from reidpipe.source import open_sources
+from reidpipe.source.merge import CameraMerger
+from reidpipe.stages import Source
+from reidpipe.types import Detections, Frame, FrameResult, Link, Tracklet
+
+__all__ = ["CameraResult", "RunResult", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraResult:
+    """What came out of one camera: pictures read, tracks found, global identities seen."""
+
+    camera: str
+    frames: int
+    tracks: int
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run did.
+
+    Attributes:
+        out: the folder with the results.
+        status: ``complete``, or ``interrupted`` when it was asked to stop before the end.
+        people: global identities over all cameras.
+        cameras: one entry for each camera, in the order given.
+        warnings: one line each: a truncated file, a camera that failed.
+    """
+
+    out: Path
+    status: Literal["complete", "interrupted"]
+    people: int
+    cameras: tuple[CameraResult, ...]
+    warnings: tuple[str, ...]
+
+
+def run(
+    sources: Sequence[str | Path],
+    out: str | Path = "out",
+    *,
+    config: Config | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> RunResult:
+    """Follow people through recorded cameras and write who was where, when.
+
+    Args:
+        sources: video files, image folders or MOTChallenge sequences; ``name=path`` names a camera.
+        out: folder for the results; must be empty or new.
+        config: settings; the defaults when None.
+        force: replace the results of an earlier run in ``out``.
+        progress: told about every picture.
+        stop: set it from another thread or a signal handler to end the run in order, with what there is.
+
+    Raises:
+        ReidpipeError: a source, a model, a setting or the folder is not usable (nothing was written then), or a stage
+            or an output failed on the way (what was written so far is valid, and run.json says ``failed``).
+    """
+    config = config or Config.load()
+    with ExitStack() as stack:
+        opened = open_sources(
+            [str(source) for source in sources], start_s=config.source.start_s, duration_s=config.source.duration_s
+        )
+        for source in opened:
+            stack.callback(source.close)
+        pipeline = build_pipeline(config, cameras=[source.camera for source in opened])
+        folder = prepare_folder(out, overwrite=force)
+        job = _Job(config, opened, pipeline, folder, progress or Silent(), stop or threading.Event())
+        return job.run()
+
+
+class _Job:
+    """One run: what its passes hand to each other."""
+
+    def __init__(
+        self,
+        config: Config,
+        sources: list[Source],
+        pipeline: Pipeline,
+        folder: Path,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self._config = config
+        self._sources = sources
+        self._pipeline = pipeline
+        self._folder = folder
+        self._progress = progress
+        self._stop = stop
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._frames = Counter({source.camera: 0 for source in sources})
+        self._links: list[Link] = []
+        self._tracklets: list[Tracklet] = []
+        self._failures: dict[str, SourceError] = {}
+        self._video_warnings: tuple[str, ...] = ()
+        self._last_s: dict[str, float] = {}
+        self._tracks: dict[str, set[int]] = {source.camera: set() for source in sources}
+        self._people: dict[str, set[int]] = {source.camera: set() for source in sources}
+
+    def run(self) -> RunResult:
+        """All passes. run.json is written first and last, however it ends."""
+        self._write_info("running")
+        try:
+            with ExitStack() as stack:
+                thumbnails = None
+                if self._config.output.thumbnails:
+                    thumbnails = ThumbnailKeeper(self._folder)
+                    stack.callback(thumbnails.close)
+                self._track(thumbnails)
+                self._identify(thumbnails)
+            if self._config.output.video and not self._stop.is_set():
+                self._draw()
+        except ReidpipeError as error:
+            self._write_info("failed", error=str(error))
+            raise
+        status: Literal["complete", "interrupted"] = "interrupted" if self._stop.is_set() else "complete"
+        self._write_info(status)
+        return self._result(status)
+
+    def _track(self, thumbnails: ThumbnailKeeper | None) -> None:
+        """Follow everybody. The pipeline's detector works one moment ahead of the stages that keep state."""
+        self._progress.phase("track", {source.camera: source.info.frame_count for source in self._sources})
+        with ExitStack() as stack:
+            frames = FramesSink(self._folder / "frames.jsonl")
+            stack.callback(frames.close)
+            events = EventsSink(self._folder / "events.jsonl")
+            stack.callback(events.close)
+            merger = CameraMerger(
+                self._sources,
+                queue_size=self._config.source.queue,
+                on_failure=lambda error: self._camera_failed(error, events),
+            )
+            stack.callback(merger.close)
+            for group, found in _ahead(self._pipeline, merger):
+                for result in self._pipeline.follow(group, found):
+                    frames.write(result)
+                    events.write(result)
+                    if thumbnails is not None:
+                        with self._pipeline.timed("thumbnails"):
+                            thumbnails.update(result)
+                    self._note(result)
+                if self._stop.is_set():
+                    break
+            self._end(events)
+
+    def _note(self, result: FrameResult) -> None:
+        """Keep what the later passes need."""
+        camera = result.frame.camera
+        self._frames[camera] += 1
+        self._last_s[camera] = result.frame.time_s
+        self._links += result.links
+        self._tracklets += self._pipeline.take_closed()
+        self._progress.frame(camera, people=len(result.tracks))
+
+    def _camera_failed(self, error: SourceError, events: EventsSink) -> None:
+        self._failures[error.camera] = error
+        events.camera_down(error.camera, self._last_s.get(error.camera, 0.0), str(error))
+        self._progress.note(str(error))
+
+    def _end(self, events: EventsSink) -> None:
+        """All pictures are through: close the tracks, decide what is left to decide."""
+        for camera, time_s in self._last_s.items():
+            events.end_camera(camera, time_s)
+        last = self._pipeline.close()
+        self._tracklets += self._pipeline.take_closed()
+        events.links(last)
+        self._links += last
+
+    def _identify(self, thumbnails: ThumbnailKeeper | None) -> None:
+        """Write the global ids into what was written, and the files that are about identities."""
+        final = {link.key: link.global_id for link in self._links}
+        with self._pipeline.timed("write"):
+            assign_global_ids(self._folder / "frames.jsonl", final)
+            assign_global_ids(self._folder / "events.jsonl", final)
+            write_identities(self._folder, self._tracklets, self._links, thumbnails=thumbnails)
+            with ExitStack() as stack:
+                mot = MOTSink(self._folder / "mot", cameras=tuple(source.camera for source in self._sources))
+                stack.callback(mot.close)
+                for result in read_frames(self._folder / "frames.jsonl"):
+                    mot.write(result)
+                    self._people[result.frame.camera].update(result.global_ids[result.global_ids > 0].tolist())
+                    self._tracks[result.frame.camera].update(result.tracks.track_ids.tolist())
+
+    def _draw(self) -> None:
+        with self._pipeline.timed("draw"):
+            self._video_warnings = draw_videos(
+                self._sources,
+                self._folder,
+                self._config.output,
+                frames=self._frames,
+                progress=self._progress,
+                stop=self._stop,
+            )
+
+    def _result(self, status: Literal["complete", "interrupted"]) -> RunResult:
+        cameras = tuple(
+            CameraResult(name, count, len(self._tracks[name]), len(self._people[name]))
+            for name, count in self._frames.items()
+        )
+        everybody = set().union(*self._people.values())
+        return RunResult(self._folder, status, len(everybody), cameras, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        for source in self._sources:
+            for warning in source.info.warnings:
+                yield f"{source.camera}: {warning}"
+        yield from map(str, self._failures.values())
+        yield from self._video_warnings
+        if self._pipeline.counts["detections"] == 0 and self._pipeline.counts["frames"] > 0:
+            yield "no person was found in any picture"
+
+    def _write_info(self, status: Status, *, error: str | None = None) -> None:
+        reports = [
+            SourceReport(source.camera, source.info, self._frames[source.camera], _text(self._failures, source.camera))
+            for source in self._sources
+        ]
+        people = set().union(*self._people.values())
+        counts = {**self._pipeline.counts, "identities": len(people)}
+        write_run_info(
+            self._folder / "run.json",
+            status=status,
+            started=self._started,
+            config=self._config.model_dump(mode="json"),
+            sources=reports,
+            counts=counts,
+            stage_seconds=self._pipeline.seconds,
+            wall_s=time.perf_counter() - self._clock,
+            error=error,
+            warnings=list(self._warnings()),
+        )
+
+
+def _text(failures: dict[str, SourceError], camera: str) -> str | None:
+    return str(failures[camera]) if camera in failures else None
+
+
+def _ahead(
+    pipeline: Pipeline, groups: Iterable[list[Frame]]
+) -> Iterator[tuple[list[Frame], Sequence[Detections | None]]]:
+    """Each group with its detections, found in another thread while the one before is being followed."""
+    with ThreadPoolExecutor(1, thread_name_prefix="detect") as worker:
+        waiting = None
+        for group in groups:
+            found = worker.submit(pipeline.detect, group)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = (group, found)
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()

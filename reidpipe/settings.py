@@ -1,0 +1,175 @@
+"""The settings of each stage: frozen models, every field with its unit and range.
+
+Where a stage has several implementations the field ``name`` chooses one, and the other fields are exactly the keyword
+arguments of its class (checked by ``tests/test_settings.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AssociateSettings",
+    "ByteTrackSettings",
+    "DeepSORTSettings",
+    "DetectSettings",
+    "EmbedSettings",
+    "OfflineSettings",
+    "OnlineSettings",
+    "OutputSettings",
+    "PoolSettings",
+    "RuntimeSettings",
+    "Section",
+    "SourceSettings",
+    "TrackSettings",
+]
+
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all settings: frozen, strict about unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RuntimeSettings(Section):
+    """How nets are run."""
+
+    backend: Literal["auto", "onnxruntime", "openvino", "torch"] = Field(
+        "auto", description="auto: onnxruntime for .onnx, OpenVINO for .xml"
+    )
+    threads: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        None, description="threads of one inference; null: as many as there are cores"
+    )
+
+
+class SourceSettings(Section):
+    """How cameras are read."""
+
+    start_s: float = Field(0.0, ge=0, description="seconds to skip at the start of every file")
+    duration_s: Annotated[float, Field(gt=0)] | None = Field(None, description="seconds to read; null: to the end")
+    every: int = Field(1, ge=1, le=1000, description="detect on every n-th picture, predict between")
+    queue: int = Field(4, ge=1, le=256, description="decoded pictures that may wait, for each camera")
+
+
+class DetectSettings(Section):
+    """Finding people."""
+
+    name: Literal["yolo", "ultralytics", "replay"] = Field("yolo", description="implementation")
+    model: str = Field("person_n", description="name in the weights manifest, or a path")
+    min_score: Fraction = Field(0.1, description="boxes below are dropped")
+    max_iou: Fraction = Field(0.7, description="non-maximum suppression: more overlap than this is one person")
+    input_size: tuple[int, int] | None = Field(
+        None, description="height and width of the net's input, pixels; null: as the model says"
+    )
+    classes: tuple[str, ...] = Field(("person",), min_length=1, description="class names to keep")
+    files: dict[str, str] = Field({}, description="replay only: camera -> MOTChallenge detection file")
+
+
+class EmbedSettings(Section):
+    """Turning people into vectors."""
+
+    name: Literal["osnet"] = Field("osnet", description="implementation")
+    model: str = Field("osnet_x0_25", description="name in the weights manifest, or a path")
+    max_batch: int = Field(32, ge=1, le=1024, description="crops in one inference")
+
+
+class AnyTracker(Section):
+    """Fields that all trackers share."""
+
+    max_age_s: float = Field(
+        1.0, gt=0, le=3600, description="a person not seen for longer has left, seconds; a later return is a new track"
+    )
+    coast_s: Seconds = Field(0.0, description="also give people lost for up to so many seconds, where they should be")
+
+
+class ByteTrackSettings(AnyTracker):
+    """ByteTrack: overlap alone, low scores keep occluded people."""
+
+    name: Literal["bytetrack"] = Field("bytetrack", description="implementation")
+    high_score: Fraction = Field(0.6, description="scores from here on take part in the first pass")
+    low_score: Fraction = Field(0.1, description="scores from here on take part in the second pass")
+    new_score: Fraction = Field(0.7, description="scores from here on can begin a track")
+    min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    first_limit: Fraction = Field(0.9, description="highest cost of the first pass: 1 - overlap * score")
+    second_limit: Fraction = Field(0.5, description="highest cost of the second pass: 1 - overlap")
+    new_limit: Fraction = Field(0.7, description="highest cost of a new track and its second detection")
+    duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
+
+
+class DeepSORTSettings(AnyTracker):
+    """DeepSORT: motion and appearance in a matching cascade."""
+
+    name: Literal["deepsort"] = Field("deepsort", description="implementation")
+    min_score: Fraction = Field(0.5, description="detections below are not used")
+    min_hits: int = Field(3, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    appearance_limit: float = Field(0.3, ge=0, le=2, description="highest cosine distance to the track's gallery")
+    motion_limit: float = Field(9.4877, gt=0, description="highest squared Mahalanobis distance to the prediction")
+    overlap_limit: Fraction = Field(0.7, description="highest cost of the passes by overlap: 1 - overlap")
+    gallery_size: int = Field(100, ge=1, le=100_000, description="appearances kept for each track")
+
+
+class PoolSettings(Section):
+    """From a track's crops to one vector."""
+
+    name: Literal["quality"] = Field("quality", description="implementation")
+    method: Literal["attention", "gem", "mean", "median", "medoid", "quality"] = Field(
+        "quality", description="how crops become one vector"
+    )
+    prototypes: int = Field(12, ge=1, le=1000, description="most crops kept of a track")
+    first_gap_s: float = Field(0.2, gt=0, description="time between the first and the second crop, seconds")
+    growth: float = Field(1.6, ge=1, description="each further gap is so much longer")
+    refresh_s: float = Field(4.0, gt=0, description="longest gap, seconds")
+    clean: Fraction = Field(0.4, description="least quality of a crop that is asked for when due")
+    patience_s: Seconds = Field(1.0, description="when overdue by so many seconds a worse crop will do")
+    max_per_frame: int = Field(8, ge=0, description="most crops in one picture, first crops of new tracks not counted")
+    sharpness: bool = Field(False, description="let blurred crops count less")
+    path_points: int = Field(160, ge=2, le=100_000, description="most moments kept of a track's path")
+    path_step_s: float = Field(0.2, gt=0, description="time between two of them while the track is young, seconds")
+
+
+class AnyAssociator(Section):
+    """Fields that both associators share."""
+
+    threshold: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="similarity above which tracklets are one person; null: found by itself"
+    )
+
+
+class OfflineSettings(AnyAssociator):
+    """All tracklets at once, at the end: for recorded files."""
+
+    name: Literal["offline"] = Field("offline", description="implementation")
+    false_match_rate: float = Field(0.01, gt=0, lt=1, description="share of different people taken for one")
+
+
+class OnlineSettings(AnyAssociator):
+    """While cameras run: late rather than wrong, and corrected."""
+
+    name: Literal["online"] = Field("online", description="implementation")
+    window_s: Seconds = Field(0.5, description="decisions are made this often, seconds")
+    delay_s: Seconds = Field(2.0, description="longest wait for more evidence, seconds")
+    enough: Fraction = Field(0.6, description="quality of a tracklet that need not wait")
+    margin: float = Field(2.0, ge=0, description="log-odds by which another identity must be better to correct a link")
+    max_identities: int = Field(100_000, ge=1, description="size of the gallery")
+    max_members: int = Field(12, ge=1, description="tracks remembered of each identity")
+
+
+TrackSettings: TypeAlias = Annotated[ByteTrackSettings | DeepSORTSettings, Field(discriminator="name")]
+AssociateSettings: TypeAlias = Annotated[OfflineSettings | OnlineSettings, Field(discriminator="name")]
+
+
+class OutputSettings(Section):
+    """What a run writes."""
+
+    video: bool = Field(True, description="annotated H.264 video of every camera")
+    trace_s: Seconds = Field(0.0, description="length of the drawn trace, seconds; 0: none")
+    crf: int = Field(23, ge=0, le=51, description="x264 quality, smaller is better and larger files")
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        "superfast", description="x264 speed"
+    )
+    thumbnails: bool = Field(True, description="one small picture for each identity")

@@ -1,0 +1,155 @@
+"""The loop: what each stage is given, what comes out, and what happens when a stage raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reidpipe.errors import ConfigError, StageError, WeightsError
+from reidpipe.pipeline import Pipeline
+from reidpipe.types import TrackKey
+from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors, frame
+
+
+def whole(**changes: Any) -> Pipeline:
+    stages: dict[str, Any] = {
+        "detector": OnePerson(),
+        "embedder": UnitVectors(),
+        "tracker": RowTracker,
+        "pooler": FirstVector(),
+        "associator": OneIdentity(),
+    }
+    return Pipeline(**{**stages, **changes})
+
+
+def test_pipeline_gives_one_result_for_each_frame_in_order() -> None:
+    results = whole().step([frame("b"), frame("a")])
+    assert [r.frame.camera for r in results] == ["b", "a"]
+    assert [r.global_ids.tolist() for r in results] == [[7], [7]]
+    assert [link.key for r in results for link in r.links] == [TrackKey("b", 1), TrackKey("a", 1)]
+
+
+def test_pipeline_embeds_all_cameras_in_one_call_and_no_row_twice() -> None:
+    embedder = UnitVectors()
+    whole(embedder=embedder).step([frame("a"), frame("b")])
+    assert (embedder.calls, embedder.crops) == (1, 2)  # the pooler's rows were embedded for the tracker already
+
+
+def test_pipeline_works_on_motion_alone() -> None:
+    pipeline = whole(embedder=None, pooler=None, associator=None)
+    result = pipeline.step([frame()])[0]
+    assert result.tracks.track_ids.tolist() == [1]
+    assert result.global_ids.tolist() == [-1]
+
+
+def test_pipeline_every_detects_on_every_nth_frame_and_predicts_between() -> None:
+    detector = OnePerson()
+    pipeline = whole(detector=detector, every=3)
+    rows = [pipeline.step([frame(index=i)])[0].tracks.det_rows.tolist() for i in range(7)]
+    assert detector.calls == 3
+    assert rows == [[0], [-1], [-1], [0], [-1], [-1], [0]]
+
+
+def test_pipeline_keeps_a_tracker_for_each_camera() -> None:
+    made: list[RowTracker] = []
+
+    def make() -> RowTracker:
+        made.append(RowTracker())
+        return made[-1]
+
+    pipeline = whole(tracker=make)
+    made.clear()  # one may be made to look at it
+    for i in range(3):
+        pipeline.step([frame("a", i), frame("b", i)])
+    assert [tracker.updates for tracker in made] == [3, 3]
+
+
+def test_pipeline_forgets_a_camera_that_has_ended() -> None:
+    pipeline = whole()
+    pipeline.step([frame("a"), frame("b")])
+    pipeline.close_camera("a")
+    assert pipeline.step([frame("b", 1)])[0].global_ids.tolist() == [7]
+    assert pipeline.close_camera("a") == []
+
+
+def test_pipeline_close_returns_the_last_links() -> None:
+    class Late(OneIdentity):
+        def update(self, tracklets: Any, time_s: float) -> list[Any]:
+            self.kept = list(super().update(tracklets, time_s)) + getattr(self, "kept", [])
+            return []
+
+        def close(self) -> list[Any]:
+            return self.kept
+
+    pipeline = whole(associator=Late())
+    assert pipeline.step([frame()])[0].global_ids.tolist() == [-1]
+    assert [link.global_id for link in pipeline.close()] == [7]
+
+
+@pytest.mark.parametrize(
+    ("stage", "broken"),
+    [
+        ("detect", {"detector": OnePerson(fail_at=3)}),
+        ("embed", {"embedder": UnitVectors(fail_at=3)}),
+        ("track", {"tracker": lambda: RowTracker(fail_at=3)}),
+        ("pool", {"pooler": FirstVector(fail_at=3)}),
+        ("associate", {"associator": OneIdentity(fail_at=3)}),
+    ],
+)
+def test_pipeline_names_the_stage_that_raised(stage: str, broken: dict[str, Any]) -> None:
+    pipeline = whole(**broken)
+    pipeline.step([frame(index=0)])
+    pipeline.step([frame(index=1)])
+    with pytest.raises(StageError, match=f"the {stage} stage failed") as caught:
+        pipeline.step([frame(index=2)])
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_pipeline_names_the_camera_of_a_tracker_that_raised() -> None:
+    with pytest.raises(StageError, match="on camera gate: RuntimeError: tracker broke"):
+        whole(tracker=lambda: RowTracker(fail_at=1)).step([frame("gate")])
+
+
+def test_pipeline_lets_own_errors_through() -> None:
+    class Bad(OnePerson):
+        def detect(self, images: Any) -> Any:
+            raise WeightsError("the model has gone")
+
+    with pytest.raises(WeightsError, match="has gone"):
+        whole(detector=Bad()).step([frame()])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedder": None}, "a pooler needs an embedder"),
+        ({"pooler": None}, "an associator needs a pooler"),
+        ({"every": 0}, "every must be 1 or more"),
+    ],
+)
+def test_pipeline_refuses_stages_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        whole(**changes)
+
+
+def test_pipeline_refuses_an_appearance_tracker_without_embedder() -> None:
+    class Needy(RowTracker):
+        needs_appearance = True
+
+    with pytest.raises(ConfigError, match="needs an embedder"):
+        whole(tracker=Needy, embedder=None, pooler=None, associator=None)
+
+
+def test_pipeline_counts_and_times_each_stage() -> None:
+    pipeline = whole()
+    for i in range(4):
+        pipeline.step([frame("a", i), frame("b", i)])
+    pipeline.close()
+    assert pipeline.counts["frames"] == 8
+    assert pipeline.counts["detections"] == 8
+    assert pipeline.counts["crops"] == 8
+    assert pipeline.counts["tracklets"] == 2
+    assert set(pipeline.seconds) == {"associate", "detect", "embed", "pool", "track"}
+    assert all(np.isfinite(list(pipeline.seconds.values())))
