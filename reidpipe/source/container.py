@@ -111,10 +111,15 @@ class VideoFile:
     @property
     def fps(self) -> float:
         """Average pictures per second, 0.0 when the file does not say."""
-        for rate in (self.stream.average_rate, self.stream.guessed_rate, self.stream.base_rate):
-            if rate:
-                return float(rate)
-        return 0.0
+        return float(self.stream.average_rate or self.stream.guessed_rate or 0)
+
+    @property
+    def coded_fps(self) -> float:
+        """Pictures per second by the codec's own header, for bare streams without time stamps; 0.0 when it has none.
+
+        FFmpeg calls the average of such a stream 25 whatever it is.
+        """
+        return float(self.stream.guessed_rate or 0)
 
     @property
     def expected(self) -> int | None:

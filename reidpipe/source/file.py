@@ -83,8 +83,9 @@ class FileSource:
             if first is None:
                 raise SourceError(f"{self._path} holds no picture that can be decoded", camera=self._camera)
             self._origin = video.tick(first)
-            self._fps = video.fps or _GUESSED_FPS
-            if not video.fps:
+            rate = video.fps if self._origin is not None else video.coded_fps
+            self._fps = rate or _GUESSED_FPS
+            if not rate:
                 self._warnings["fps"] = f"the file names no frame rate: {_GUESSED_FPS:g} fps taken"
             width, height = self._orientation(first).size(first.width, first.height)
             duration_s, expected = video.duration_s, video.expected
