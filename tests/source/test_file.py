@@ -254,7 +254,8 @@ def test_file_truncated_matroska_says_so(tmp_path: Path) -> None:
 
 
 def test_file_damaged_in_the_middle_goes_on(tmp_path: Path) -> None:
-    path = make_clip(tmp_path / "a.mp4", frames=24, noise=40, options=IN_ORDER, container_options=FASTSTART)
+    path = tmp_path / "a.mp4"
+    make_clip(path, frames=24, width=160, height=120, noise=40, options=IN_ORDER, container_options=FASTSTART)
     data = bytearray(path.read_bytes())
     middle = len(data) * 6 // 10
     data[middle : middle + 4000] = b"\xff" * 4000  # several pictures, their lengths included
