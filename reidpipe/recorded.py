@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,6 +61,7 @@ class RunResult:
         people: global identities over all cameras.
         cameras: one entry for each camera, in the order given.
         warnings: one line each: a truncated file, a camera that failed.
+        stage_seconds: stage -> seconds of wall time spent in it.
     """
 
     out: Path
@@ -68,6 +69,7 @@ class RunResult:
     people: int
     cameras: tuple[CameraResult, ...]
     warnings: tuple[str, ...]
+    stage_seconds: Mapping[str, float]
 
 
 def run(
@@ -236,7 +238,9 @@ class _Job:
             for name, count in self._frames.items()
         )
         everybody = set().union(*self._people.values())
-        return RunResult(self._folder, status, len(everybody), cameras, tuple(self._warnings()))
+        return RunResult(
+            self._folder, status, len(everybody), cameras, tuple(self._warnings()), dict(self._pipeline.seconds)
+        )
 
     def _warnings(self) -> Iterator[str]:
         for source in self._sources:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from reidpipe.cli.options import ConfigFile, Settings
 
 __all__ = ["app"]
 
@@ -18,12 +17,7 @@ def root() -> None:
 
 
 @app.command()
-def show(
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, for instance track.max_age_s=2; may be repeated.")
-    ] = None,
-) -> None:
+def show(config: ConfigFile = None, settings: Settings = None) -> None:
     """Print the resolved settings as YAML that ``--config`` takes; every field with its unit and range."""
     from reidpipe.config import Config
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from reidpipe.errors import ConfigError
 from reidpipe.sinks.palette import UNKNOWN_COLOUR, identity_colours
-from reidpipe.types import NOT_KNOWN, Boxes, FrameResult, Ids, Image
+from reidpipe.types import NOT_KNOWN, Boxes, FrameResult, Ids, Image, Tracks
 
 __all__ = ["Annotator", "Style"]
 
@@ -38,7 +38,7 @@ class Style:
         """Sizes for a picture of this height, pixels."""
         text_scale = max(0.4, height / 1200)
         return cls(
-            line=max(1, round(height / 360)),
+            line=max(2, round(height / 270)),
             text_scale=text_scale,
             text_line=max(1, round(1.6 * text_scale)),
             padding=max(2, round(5 * text_scale)),
@@ -78,8 +78,11 @@ class Annotator:
         if self._tools is None or height != self._height:
             self._tools = _Tools(Style.for_height(height), self._trace_length)
             self._height = height
-        labels = [self._label(*ids) for ids in zip(result.global_ids.tolist(), result.tracks.track_ids, strict=True)]
-        self._tools.draw(scene, result, labels, width)
+        # Who stands lower is nearer, and is drawn last.
+        order = np.argsort(result.tracks.boxes[:, 3], kind="stable")
+        tracks, global_ids = result.tracks[order], result.global_ids[order]
+        labels = [self._label(*ids) for ids in zip(global_ids.tolist(), tracks.track_ids.tolist(), strict=True)]
+        self._tools.draw(scene, tracks, global_ids, labels, width)
         return scene
 
     def _label(self, global_id: int, track_id: int) -> str:
@@ -113,15 +116,15 @@ class _Tools:
                 color=palette, position=feet, trace_length=trace_length, thickness=style.line
             )
 
-    def draw(self, scene: Image, result: FrameResult, labels: list[str], width: int) -> None:
+    def draw(self, scene: Image, tracks: Tracks, global_ids: Ids, labels: list[str], width: int) -> None:
         """Draw into ``scene``."""
-        colours = _colour_index(result.global_ids)
-        people = result.tracks.to_supervision()
+        colours = _colour_index(global_ids)
+        people = tracks.to_supervision()
         if self._trace is not None:
             self._trace.annotate(scene, people, custom_color_lookup=colours)
         self._box.annotate(scene, people, custom_color_lookup=colours)
         if labels:
-            people.xyxy = self._label_anchors(result.tracks.boxes, labels, width)
+            people.xyxy = self._label_anchors(tracks.boxes, labels, width)
             self._text.annotate(scene, people, labels=labels, custom_color_lookup=colours)
 
     def _label_anchors(self, boxes: Boxes, labels: list[str], width: int) -> Boxes:
