@@ -148,6 +148,7 @@ def download(
             _transfer(url, part, size=size, timeout_s=timeout_s, progress=progress)
             found = file_sha256(part)
     except urllib.error.HTTPError as error:
+        error.close()
         raise WeightsError(f"{url}: the server says {error.code} {error.reason}; {_by_hand(target)}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error

@@ -203,7 +203,7 @@ def find_classes(classes: Sequence[str | int], names: Mapping[int, str], count: 
     """Numbers of the classes to look for, int64 ``(K,)`` in rising order.
 
     Args:
-        classes: names or numbers. ``person`` also means the other names of ``PERSON_NAMES``, where a net has no ``person``.
+        classes: names or numbers. Where a net has no ``person``, that also means the other ``PERSON_NAMES``.
         names: number -> name of the net's classes; empty when it does not say.
         count: how many classes the net has, None when unknown.
 

@@ -75,10 +75,10 @@ def tell_head(
     grids = cells(height, width)
     if end2end and columns == 6:
         return "end2end"
-    if columns in grids and rows >= 5:
-        return "v8"
     if rows in {_ANCHORS * count for count in grids} and columns >= 6:
         return "v5"
+    if columns in grids and rows >= 5:
+        return "v8"
     if rows in grids and columns >= 5:
         return "v8-rows" if columns == 5 or columns - 4 == class_count else "yolox"
     return "end2end" if columns == 6 else None

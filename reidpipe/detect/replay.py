@@ -1,4 +1,4 @@
-"""Detections read from MOTChallenge files instead of a net: to compare trackers on the same boxes, and to test without one."""
+"""Detections read from MOTChallenge files instead of a net: to compare trackers on equal boxes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReplayDetector:
         """
         return [self._of(frame) for frame in frames]
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image]) -> list[Detections]:  # noqa: ARG002
         """Not possible: a picture alone does not say which camera and frame it is."""
         raise ConfigError("replay finds boxes by camera and frame number: call detect_frames with frames")
 
@@ -70,7 +70,7 @@ def read_mot_detections(path: str | Path, *, min_score: float = -math.inf) -> di
         min_score: lines below are dropped.
 
     Returns:
-        0-based frame index (the file counts from 1) -> its boxes, in order of the file. Boxes without area are left out.
+        0-based frame index (the file counts from 1) -> its boxes, in the file's order; those without area left out.
 
     Raises:
         ConfigError: the file cannot be read, or a line has too few columns, no numbers, NaN, or a frame below 1.
@@ -87,11 +87,8 @@ def read_mot_detections(path: str | Path, *, min_score: float = -math.inf) -> di
     good = valid(corners)
     frames, boxes, scores = table[good, 0].astype(np.int64) - 1, corners[good], table[good, 6].astype(np.float32)
     indices, starts = np.unique(frames, return_index=True)
-    ends = [*starts[1:], len(frames)]
-    return {
-        int(index): Detections(boxes[start:end], scores[start:end])
-        for index, start, end in zip(indices, starts, ends, strict=True)
-    }
+    pieces = zip(np.split(boxes, starts[1:]), np.split(scores, starts[1:]), strict=True)
+    return {int(index): Detections(*piece) for index, piece in zip(indices, pieces, strict=False)}
 
 
 def _rows(path: Path) -> Iterator[list[float]]:

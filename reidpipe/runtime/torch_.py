@@ -48,7 +48,9 @@ class TorchSession:
     ) -> None:
         try:
             self._device = torch.device(device)
-            self._module = copy.deepcopy(module).to(self._device).eval()
+            # A scripted module comes from a file, so it is nobody else's; torch cannot copy it cleanly either.
+            own = module if isinstance(module, torch.jit.ScriptModule) else copy.deepcopy(module)
+            self._module = own.to(self._device).eval()
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(f"torch cannot use the device {device!r} here ({first_line(error)})") from error
         self._threads = threads
