@@ -190,7 +190,7 @@ def _torso(look: Look) -> Mesh:
     hang = np.stack([np.interp(z, (hem, 1.30), (np.interp(hem, z[::-1], waist[::-1, k]), np.interp(1.30, z[::-1], waist[::-1, k]))) for k in range(3)], 1)
     inside = (z > hem) & (z < 1.30)
     rows[inside, 3:] = np.maximum(rows[inside, 3:], slack * (hang + 0.8 * ease[:, None])[inside] + (1 - slack) * rows[inside, 3:])
-    mesh = tube(rows, rings=26, segments=26, rect=ATLAS["torso"], weigh=_torso_weights, exponent=2.25)
+    mesh = tube(rows, rings=22, segments=22, rect=ATLAS["torso"], weigh=_torso_weights, exponent=2.25)
     low = smoothstep(0.80, 0.92, mesh.vertices[:, 2])
     under_chin = 1 - 0.45 * smoothstep(1.49, 1.54, mesh.vertices[:, 2])
     mesh.open_air[:] = (0.55 + 0.45 * low) * under_chin
@@ -211,7 +211,7 @@ def _arm(look: Look, side: str) -> Mesh:
     rows = _widen(rows, sleeve)
     rows[:, 2] = sign * (rows[:, 2] + outwards)
     weigh = _limb_weights(side, "arm", "forearm", "chest", 1.125, (1.40, 1.47), 0.05)
-    mesh = tube(rows, rings=18, segments=14, rect=ATLAS["arm"], weigh=weigh)  # type: ignore[arg-type]
+    mesh = tube(rows, rings=16, segments=12, rect=ATLAS["arm"], weigh=weigh)  # type: ignore[arg-type]
     inner = smoothstep(0.05, -0.05, sign * (mesh.vertices[:, 1] - np.interp(mesh.vertices[:, 2], rows[::-1, 0], rows[::-1, 2])))
     mesh.open_air[:] = 1 - 0.35 * inner * smoothstep(1.0, 1.3, mesh.vertices[:, 2])
     return mesh
@@ -221,7 +221,7 @@ def _hand(look: Look, side: str) -> Mesh:
     sign = 1.0 if side == "l" else -1.0
     rows = np.array(HAND)
     rows[:, 2] = sign * (rows[:, 2] + (look.shoulders * (0.6 + 0.4 * look.girth) - 1) * 0.17 + 0.3 * EASE[look.top])
-    return tube(rows, rings=7, segments=10, rect=ATLAS["hand"], weigh=f"hand_{side}")
+    return tube(rows, rings=7, segments=8, rect=ATLAS["hand"], weigh=f"hand_{side}")
 
 
 def _leg(look: Look, side: str) -> Mesh:
@@ -249,7 +249,7 @@ def _leg(look: Look, side: str) -> Mesh:
         amount = {"straight": 0.004, "wide": 0.005, "slim": 0.0025}.get(look.bottom, 0.0)
         return amount * np.sin(angle * 2 + height * 37 + look.seed % 6) * smoothstep(0.55, 0.2, height)
 
-    mesh = tube(rows, rings=20, segments=14, rect=ATLAS["leg"], weigh=weigh, shape=creases)  # type: ignore[arg-type]
+    mesh = tube(rows, rings=18, segments=12, rect=ATLAS["leg"], weigh=weigh, shape=creases)  # type: ignore[arg-type]
     inner = smoothstep(0.03, -0.06, sign * (mesh.vertices[:, 1] - sign * 0.095))
     mesh.open_air[:] = 1 - 0.45 * inner * smoothstep(0.35, 0.8, mesh.vertices[:, 2])
     return mesh
@@ -257,16 +257,17 @@ def _leg(look: Look, side: str) -> Mesh:
 
 def _shoe(look: Look, side: str) -> list[Mesh]:
     sign = 1.0 if side == "l" else -1.0
-    mesh = tube(SHOE, rings=12, segments=12, rect=ATLAS["shoe"], weigh=f"foot_{side}", exponent=2.8, along="x")
+    mesh = tube(SHOE, rings=8, segments=10, rect=ATLAS["shoe"], weigh=f"foot_{side}", exponent=2.8, along="x")
     turn = 0.13 * sign
     x, y = mesh.vertices[:, 0].copy(), mesh.vertices[:, 1].copy()
     mesh.vertices[:, 0] = np.cos(turn) * x - np.sin(turn) * y
     mesh.vertices[:, 1] = np.sin(turn) * x + np.cos(turn) * y + sign * (0.098 + (look.hips - 1) * 0.05)
     mesh.open_air[:] = 0.8
-    if look.shoe != "boot":
+    if look.shoe != "boot" or look.bottom in ("straight", "wide"):
         return [mesh]
+    leather = (ATLAS["shoe"][0] + 22, ATLAS["shoe"][1], 20, 64)
     rows = [[z, 0.0, sign * (0.098 + (look.hips - 1) * 0.05), r + 0.014, r + 0.016, r + 0.016] for z, r in ((0.30, 0.048), (0.2, 0.043), (0.12, 0.040), (0.06, 0.042))]
-    return [mesh, tube(rows, rings=5, segments=12, rect=ATLAS["shoe"], weigh=f"shin_{side}")]
+    return [mesh, tube(rows, rings=5, segments=12, rect=leather, weigh=f"shin_{side}")]
 
 
 def _head(look: Look) -> Mesh:
@@ -289,7 +290,7 @@ def _head(look: Look) -> Mesh:
             line = np.maximum(line, np.interp(np.abs(angle), (0, 1.2, np.pi), (1.680, 1.640, 1.615)))
         return face + ears + thick * smoothstep(-0.006, 0.010, z - line)
 
-    mesh = tube(HEAD, rings=26, segments=30, rect=ATLAS["head"], weigh="head", shape=shape, exponent=2.1)
+    mesh = tube(HEAD, rings=22, segments=26, rect=ATLAS["head"], weigh="head", shape=shape, exponent=2.1)
     mesh.open_air[:] = 1 - 0.30 * smoothstep(1.58, 1.53, mesh.vertices[:, 2])
     return mesh
 
@@ -363,7 +364,7 @@ def _shell(look: Look, torso: Mesh) -> list[Mesh]:
     def pleats(angle: Array, height: Array) -> Array:
         return 0.010 * np.sin(angle * (5 + look.seed % 4)) * smoothstep(0.9, bottom, height)
 
-    mesh = tube(rows, rings=14, segments=30, rect=ATLAS["shell"], weigh=_shell_weights, shape=pleats, exponent=2.3)
+    mesh = tube(rows, rings=10, segments=26, rect=ATLAS["shell"], weigh=_shell_weights, shape=pleats, exponent=2.3)
     return [mesh]
 
 

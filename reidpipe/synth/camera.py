@@ -45,20 +45,20 @@ class Response:
             light = cv2.GaussianBlur(light, (0, 0), self.blur_px)
         factor = np.asarray(self.white_balance, dtype=np.float32) * np.float32(self.exposure * gain)
         light = light * factor
-        grey = light @ np.array([0.114, 0.587, 0.299], dtype=np.float32)
-        light = grey[..., None] + np.float32(self.saturation) * (light - grey[..., None])
+        mix = (1 - self.saturation) * np.tile([0.114, 0.587, 0.299], (3, 1)) + self.saturation * np.eye(3)
+        light = cv2.transform(light, mix.astype(np.float32))
         rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None] ** 2
         columns = np.linspace(-1, 1, width, dtype=np.float32)[None] ** 2
         light *= (1 - np.float32(0.5 * self.vignette) * (rows + columns))[..., None]
         np.maximum(light, 0.0, out=light)
         light = light * np.float32(1.3) / (1 + np.float32(0.3) * light)
-        picture = np.power(light, np.float32(1.0 / self.gamma)) * np.float32(255.0)
+        picture = cv2.pow(light, 1.0 / self.gamma) * np.float32(255.0)
         # Sensor noise from one tile of random numbers, shifted at random: quick, and never the same twice.
         tile = rng.standard_normal((height // 4 + 8, width // 4 + 8, 3), dtype=np.float32) * np.float32(self.noise)
         tile = np.tile(tile, (5, 5, 1))
         top, left = int(rng.integers(8)), int(rng.integers(8))
         picture += tile[top : top + height, left : left + width]
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0)), dtype=np.uint8)
 
 
 def sample_response(rng: np.random.Generator, variation: float) -> Response:

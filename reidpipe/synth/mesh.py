@@ -77,8 +77,9 @@ def tube(
         open_air: Ambient light factor of all vertices.
     """
     control = np.asarray(rows, dtype=np.float64)
-    order = np.linspace(0, len(control) - 1, rings)
-    order = np.unique(np.concatenate([np.round(order, 3), np.arange(len(control), dtype=np.float64)]))
+    knots = np.arange(len(control), dtype=np.float64)
+    between = np.linspace(0, len(control) - 1, max(rings - len(control), 0) + 2)[1:-1]
+    order = np.unique(np.concatenate([np.round(between, 3), knots]))
     ring = np.stack([np.interp(order, np.arange(len(control)), column) for column in control.T], axis=1)
     position, centre, sideways, side, front, back = (column[:, None] for column in ring.T)
     angle = np.linspace(-np.pi, np.pi, segments + 1)[None]

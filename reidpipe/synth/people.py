@@ -44,9 +44,16 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Posed:
-    """One person at one moment: bone matrices float64 (16, 3, 4), vertices float64 (N, 3) in the world, metres."""
+    """One person at one moment.
+
+    Attributes:
+        matrices: float64 (16, 3, 4), one per bone.
+        blend: float64 (12, N), every vertex's own mixture of them, row-major 3x4.
+        vertices: float64 (N, 3), in the world, metres.
+    """
 
     matrices: Array
+    blend: Array
     vertices: Array
 
 
@@ -85,10 +92,11 @@ def pose_people(people: Sequence[Person], rows: NDArray[np.int64], motion: Motio
     posed = []
     for matrix, row in zip(matrices, rows, strict=True):
         mesh = people[row].mesh
-        blend = mesh.weights @ matrix.reshape(len(BONES), 12)
+        # Sums over the few bones that move anything, without BLAS: its threads cost more than they bring here.
+        blend = np.einsum("bn,bk->kn", mesh.weights.T, matrix.reshape(len(BONES), 12))
         x, y, z = mesh.vertices.T
-        moved = [blend[:, k] * x + blend[:, k + 1] * y + blend[:, k + 2] * z + blend[:, k + 3] for k in (0, 4, 8)]
-        posed.append(Posed(matrix, np.stack(moved, axis=1)))
+        moved = [blend[k] * x + blend[k + 1] * y + blend[k + 2] * z + blend[k + 3] for k in (0, 4, 8)]
+        posed.append(Posed(matrix, blend, np.stack(moved, axis=1)))
     return posed
 
 
@@ -132,12 +140,13 @@ def draw_person(
     light = np.zeros((0, 0, 3), dtype=np.float32)
     if atlas is not None and len(seen.samples):
         corners = mesh.faces[seen.faces]
-        blend = (mesh.weights @ posed.matrices.reshape(len(BONES), 12)).reshape(-1, 3, 4)[:, :, :3]
-        facts = np.concatenate(
-            [np.einsum("nij,nj->ni", blend, mesh.normals).astype(np.float32), mesh.open_air[:, None], mesh.texels], axis=1
-        )
-        fact = (facts[corners] * seen.shares[..., None]).sum(axis=1)
-        normal = fact[:, :3] / np.maximum(np.sqrt((fact[:, :3] ** 2).sum(axis=1, keepdims=True)), 1e-6)
+        blend, (x, y, z) = posed.blend, mesh.normals.T
+        normals = [blend[k] * x + blend[k + 1] * y + blend[k + 2] * z for k in (0, 4, 8)]
+        facts = np.column_stack([*normals, mesh.open_air, mesh.texels]).astype(np.float32)
+        fact = facts[corners[:, 0]] * seen.shares[:, :1]
+        fact += facts[corners[:, 1]] * seen.shares[:, 1:2]
+        fact += facts[corners[:, 2]] * seen.shares[:, 2:]
+        normal = fact[:, :3] / np.maximum(np.sqrt(np.einsum("mk,mk->m", fact[:, :3], fact[:, :3])), 1e-6)[:, None]
         bright = sun.on(normal) * (0.35 + 0.65 * fact[:, 3])
         per_metre = camera.focal_px * supersample / float(depth.mean())
         level = 0 if per_metre > 180 else (1 if per_metre > 85 else 2)

@@ -11,7 +11,7 @@ from reidpipe.synth.world import World
 
 __all__ = ["SampleFile", "make_samples", "sample_world"]
 
-SEED = 7
+SEED = 22
 PEOPLE = 8
 DURATION_S = 16.0
 FPS = 15.0
@@ -30,7 +30,7 @@ class SampleFile:
 
 def sample_world() -> World:
     """The world of the samples: eight people, one court, two cameras whose views overlap in part."""
-    return World.make(SEED, people=PEOPLE, cameras=2, layout="mixed", duration_s=DURATION_S, fps=FPS, size=SIZE, light=0.7, obstacles=5, roam=0.25)
+    return World.make(SEED, people=PEOPLE, cameras=2, layout="mixed", duration_s=DURATION_S, fps=FPS, size=SIZE, light=1.0, obstacles=3, roam=0.3)
 
 
 def make_samples(folder: Path) -> list[SampleFile]:

@@ -33,7 +33,8 @@ class Sun:
 
     def on(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Light on surfaces, float32 (...), from unit normals, float32 (..., 3)."""
-        facing = np.maximum(normals @ np.asarray(self.direction, dtype=np.float32), 0)
+        x, y, z = (np.float32(value) for value in self.direction)
+        facing = np.maximum(normals[..., 0] * x + normals[..., 1] * y + normals[..., 2] * z, 0)
         return np.asarray(self.strength * facing + self.sky * (0.725 + 0.275 * normals[..., 2]), dtype=np.float32)
 
 

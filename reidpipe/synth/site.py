@@ -194,7 +194,7 @@ def _stand_about(
             half_x, half_y = half_y, half_x
         for _ in range(60):
             place = np.array([x + rng.uniform(0.18, 0.82) * width, rng.uniform(0.32, 0.80) * depth])
-            far = all(np.hypot(*(place - view)) > 4.2 for view in clear)
+            far = all(np.hypot(*(place - view)) > (6.5 if kind == "kiosk" else 4.4) for view in clear)
             free = all(np.hypot(place[0] - other.x, place[1] - other.y) > 2.4 for other in things)
             way = all(np.hypot(place[0] - door.x, place[1] - door.y) > 2.6 for door in doors)
             if far and free and way:
