@@ -44,7 +44,7 @@ class ConvNorm(nn.Module):
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
-        return x if self.linear else F.relu(x)
+        return x if self.linear else F.relu(x, inplace=True)
 
 
 class LiteConv(nn.Module):
@@ -57,7 +57,7 @@ class LiteConv(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv2(self.conv1(x))))
+        return F.relu(self.bn(self.conv2(self.conv1(x))), inplace=True)
 
 
 class ChannelGate(nn.Module):
@@ -160,7 +160,7 @@ class OSBlock(nn.Module):
         if self._outside:
             norm = self.IN_outside if self._inside else self.IN
             out = out if norm is None else norm(out)
-        return F.relu(out)
+        return F.relu(out, inplace=True)
 
 
 def _add_streams(block: nn.Module, channels: int, spec: OSNetSpec) -> list[str]:

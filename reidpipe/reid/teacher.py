@@ -18,19 +18,19 @@ def teacher_embeddings(
     model_file: Path,
     cache_file: Path,
     *,
-    batch: int = 16,
+    batch: int = 32,
     threads: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> Vectors:
     """Embed crops with an OpenVINO model that takes BGR 0..255 (person-reidentification-retail-0277).
 
-    The image and its mirror image are embedded; the target is their unit mean. The result is kept in `cache_file`.
+    The result is kept in `cache_file`.
 
     Args:
         crops: uint8 `(N, H, W, 3)` BGR; resized to the model's input by bilinear interpolation.
         model_file: The `.xml` of the model.
         cache_file: `.npy` that holds the result; used as it is where it has `N` rows.
-        batch: Crops in one call, half of them mirrored.
+        batch: Crops in one call.
         threads: CPU threads.
         on_progress: Called with the number of crops done.
 
@@ -45,10 +45,10 @@ def teacher_embeddings(
         stored: Vectors = np.load(cache_file)
         if len(stored) == len(crops):
             return stored
-    network = _compile(model_file, batch=2 * batch, threads=threads)
+    network = _compile(model_file, batch=batch, threads=threads)
     rows: list[Vectors] = []
     for start in range(0, len(crops), batch):
-        rows.append(_embed_with_mirror(network, crops[start : start + batch], batch))
+        rows.append(_embed(network, crops[start : start + batch], batch))
         if on_progress is not None:
             on_progress(min(start + batch, len(crops)))
     vectors = np.concatenate(rows).astype(np.float32)
@@ -73,16 +73,12 @@ def _compile(model_file: Path, *, batch: int, threads: int) -> Any:
     return core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
 
 
-def _embed_with_mirror(network: Any, crops: Image, batch: int) -> Vectors:
+def _embed(network: Any, crops: Image, batch: int) -> Vectors:
     import cv2
 
     height, width = (int(network.input(0).shape[axis]) for axis in (2, 3))
-    images = np.zeros((2 * batch, 3, height, width), dtype=np.float32)
+    images = np.zeros((batch, 3, height, width), dtype=np.float32)
     for row, crop in enumerate(crops):
-        resized = cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
-        images[row] = resized
-        images[batch + row] = resized[:, :, ::-1]
-    output = next(iter(network([images]).values())).reshape(2 * batch, -1)
-    output = output / np.linalg.norm(output, axis=1, keepdims=True)
-    mean = output[: len(crops)] + output[batch : batch + len(crops)]
-    return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
+        images[row] = cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
+    output = next(iter(network([images]).values())).reshape(batch, -1)[: len(crops)]
+    return np.asarray(output / np.linalg.norm(output, axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,46 @@
+"""Embed stored crops with a torch model: validation during training, evaluation of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reidpipe.reid.cache import read_image
+from reidpipe.types import Image, Vectors
+
+MEAN_RGB = (0.485, 0.456, 0.406)
+STD_RGB = (0.229, 0.224, 0.225)
+
+
+def to_input(images: Image, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 `(B, H, W, 3)` BGR to float32 `(B, 3, H, W)` RGB, ImageNet-normalised, channels last in memory."""
+    batch = torch.from_numpy(images).to(device).flip(-1).permute(0, 3, 1, 2).float()
+    mean = torch.tensor(MEAN_RGB, device=device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(STD_RGB, device=device).view(1, 3, 1, 1) * 255
+    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def embed_paths(
+    model: nn.Module, paths: Sequence[Path], *, height: int = 256, width: int = 128, batch: int = 64, device: str = "cpu"
+) -> Vectors:
+    """Embed image files in eval mode: bilinear resize (OpenCV), no augmentation.
+
+    Returns:
+        float32 `(N, D)`, unit rows.
+    """
+    import cv2
+
+    was_training = model.training
+    model.eval()
+    rows = []
+    for start in range(0, len(paths), batch):
+        images = [cv2.resize(read_image(path), (width, height)) for path in paths[start : start + batch]]
+        rows.append(model(to_input(np.stack(images), device)).float().cpu().numpy())
+    model.train(was_training)
+    vectors = np.concatenate(rows)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)

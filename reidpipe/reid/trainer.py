@@ -1,0 +1,282 @@
+"""The training loop: progress-driven sizes and rates, averaged model, whole checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reidpipe.errors import ConfigError, ReidpipeError, WeightsError
+from reidpipe.evaluate.retrieval import RetrievalScores, score_retrieval
+from reidpipe.reid.batches import Batch, BatchMaker, TrainData
+from reidpipe.reid.checkpoint import export_state_dict, load_weights, read_torch_file, write_torch_file
+from reidpipe.reid.config import StageConfig, TrainConfig
+from reidpipe.reid.datasets import ReidSet, query_gallery
+from reidpipe.reid.ema import ModelEma
+from reidpipe.reid.embed import embed_paths, to_input
+from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss
+from reidpipe.reid.models import build_osnet
+from reidpipe.reid.optim import build_optimiser, set_rate
+from reidpipe.reid.prepare import Progress, prepare
+from reidpipe.reid.replicas import Replicas
+from reidpipe.reid.samplers import PKSampler, RandomSampler
+from reidpipe.reid.schedule import rate_factor
+
+Report = Callable[[Mapping[str, Any]], None]
+"""Called with each log row: a plain mapping that also goes to `log.jsonl`."""
+
+LOG_EVERY = 50  # steps
+NO_ONE: Report = lambda row: None  # noqa: E731
+
+
+def train(config: TrainConfig, *, resume: bool = True, on_progress: Progress | None = None, on_log: Report = NO_ONE) -> Path:
+    """Run a recipe to the end of its budget.
+
+    Args:
+        config: The recipe.
+        resume: Continue from `output/last.pt` where it is there; else that file must not be there.
+        on_progress: Told about decoding and teacher features.
+        on_log: Told about every log row.
+
+    Returns:
+        The exported state dict, `output/model.pth`.
+
+    Raises:
+        ConfigError: The data does not fit the recipe, or `output` holds another run.
+        ReidpipeError: The loss is not finite; the last checkpoint is left as it was.
+    """
+    prepared = prepare(config, on_progress=on_progress)
+    trainer = Trainer(config, prepared.train, held_out=prepared.held_out, on_log=on_log)
+    if trainer.checkpoint_file.is_file():
+        if not resume:
+            raise ConfigError(f"{trainer.checkpoint_file} is there already: resume, or choose another output")
+        trainer.load(trainer.checkpoint_file)
+    try:
+        trainer.run()
+    except KeyboardInterrupt:
+        trainer.save()
+        raise
+    return trainer.export()
+
+
+class Trainer:
+    """One training run; :func:`train` is the usual way in.
+
+    Args:
+        config: The recipe.
+        data: Training images.
+        held_out: Persons for validation, or None.
+        on_log: Told about every log row.
+    """
+
+    def __init__(self, config: TrainConfig, data: TrainData, *, held_out: ReidSet | None = None, on_log: Report = NO_ONE) -> None:
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.config, self.data, self.held_out, self._on_log = config, data, held_out, on_log
+        self.model = build_osnet(config.model)
+        if config.init is not None:
+            load_weights(self.model, config.init)
+        dim = self.model.spec.embedding
+        softmax = config.softmax
+        self.softmax = SoftmaxHead(dim, max(data.identities, 1), scale=softmax.scale, smoothing=softmax.smoothing)
+        teacher_dim = 1 if data.teacher is None else data.teacher.shape[1]
+        self.distill = DistillHead(dim, teacher_dim, temperature=config.distill.temperature)
+        self._to_device()
+        self.ema = ModelEma(self.model, decay=config.ema)
+        self.optimiser = build_optimiser([self.model, self.softmax, self.distill], config.optimiser)
+        self.sampler = self._build_sampler()
+        self._sampler_state = self.sampler.state_dict()
+        self.step, self.images, self.seconds = 0, 0, 0.0
+        self.best_mean_ap = -1.0
+        bf16 = config.precision == "bf16"
+        self._replicas = Replicas(self.model, count=config.replicas, autocast=bf16, device=config.device)
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """Where the run is kept."""
+        return self.config.output / "last.pt"
+
+    @property
+    def progress(self) -> float:
+        """The used part of the budget, 0..1."""
+        budget = self.config.budget
+        by_images = self.images / budget.images if budget.images else 0.0
+        by_time = self.seconds / budget.seconds if budget.seconds else 0.0
+        return min(max(by_images, by_time), 1.0)
+
+    def run(self) -> None:
+        """Train until the budget is used up; checkpoints and validations on the way."""
+        while self.progress < 1:
+            self._run_stage(self._stage())
+        self.save()
+        self.validate()
+
+    def validate(self) -> RetrievalScores | None:
+        """Score the averaged model on the held-out persons at the last stage's size; keeps the best as `best.pth`."""
+        if self.held_out is None:
+            return None
+        size = self.config.stages[-1]
+        query, gallery = query_gallery(self.held_out)
+        vectors = [
+            embed_paths(self.ema.average, part.paths, height=size.height, width=size.width, device=self.config.device)
+            for part in (query, gallery)
+        ]
+        scores = score_retrieval(vectors[0], query.persons, query.cameras, vectors[1], gallery.persons, gallery.cameras)
+        self._log({"rank1": scores.rank(1), "mean_ap": scores.mean_ap, "images": self.images, "progress": self.progress})
+        if scores.mean_ap > self.best_mean_ap:
+            self.best_mean_ap = scores.mean_ap
+            export_state_dict(self.ema.average, self.config.output / "best.pth")
+        return scores
+
+    def export(self) -> Path:
+        """Write the averaged model's weights to `output/model.pth`."""
+        path = self.config.output / "model.pth"
+        export_state_dict(self.ema.average, path)
+        return path
+
+    def save(self) -> None:
+        """Write everything a resumed run needs."""
+        modules = {"model": self.model, "ema": self.ema.average, "softmax": self.softmax, "distill": self.distill}
+        state = {
+            **{name: module.state_dict() for name, module in modules.items()},
+            "optimiser": self.optimiser.state_dict(),
+            "sampler": self._sampler_state,
+            "torch_rng": torch.get_rng_state(),
+            "counters": [self.step, self.images, self.seconds, self.best_mean_ap, self.ema.updates],
+            "config": self.config.model_dump(mode="json"),
+        }
+        write_torch_file(state, self.checkpoint_file)
+
+    def load(self, path: Path) -> None:
+        """Continue a run from its checkpoint.
+
+        Raises:
+            WeightsError: The file is no checkpoint of a run with this model and data.
+        """
+        state = read_torch_file(path)
+        modules = {"model": self.model, "ema": self.ema.average, "softmax": self.softmax, "distill": self.distill}
+        try:
+            for name, module in modules.items():
+                module.load_state_dict(state[name])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.sampler.load_state_dict(state["sampler"])
+            self._sampler_state = state["sampler"]
+            torch.set_rng_state(state["torch_rng"])
+            self.step, self.images, self.seconds, self.best_mean_ap, self.ema.updates = state["counters"]
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise WeightsError(f"{path} does not continue this recipe ({reason}): use another output folder") from error
+
+    def _run_stage(self, stage: StageConfig) -> None:
+        config = self.config
+        maker = BatchMaker(self.data, self.sampler, config.augment, seed=config.seed, first=self.step)
+        started = last = time.monotonic()
+        saved = validated = last
+        images_before = self.images
+        with closing(maker.batches(height=stage.height, width=stage.width)) as batches:
+            for batch in batches:
+                losses = self._train_step(batch)
+                self._sampler_state = batch.sampler_state  # the thread that makes batches is ahead of this
+                now = time.monotonic()
+                self.seconds += now - last
+                last = now
+                if self.step % LOG_EVERY == 0:
+                    self._check_and_log(losses, stage, (self.images - images_before) / (now - started))
+                if now - saved > config.checkpoint_every_s:
+                    self.save()
+                    saved = now
+                if now - validated > config.validate_every_s:
+                    self.validate()
+                    validated = now
+                if self.progress >= stage.until:
+                    return
+
+    def _train_step(self, batch: Batch) -> dict[str, Tensor]:
+        config = self.config
+        set_rate(self.optimiser, config.optimiser.rate * rate_factor(self.progress, config.schedule))
+        self._freeze()
+        self.model.train()
+        images = to_input(batch.images, config.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        embeddings = self._replicas.forward(images)
+        losses = self._losses(embeddings, batch)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self._replicas.backward(embeddings.grad)
+        if config.optimiser.clip is not None:
+            parameters = [value for group in self.optimiser.param_groups for value in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
+        self.optimiser.step()
+        self.ema.update(self.model)
+        self.step += 1
+        self.images += len(batch.rows)
+        return losses
+
+    def _losses(self, embeddings: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The weighted losses by name; those of weight zero are left out."""
+        config, device = self.config, self.config.device
+        persons = torch.from_numpy(self.data.persons[batch.rows]).to(device)
+        losses: dict[str, Tensor] = {}
+        if config.softmax.weight:
+            losses["softmax"] = config.softmax.weight * self.softmax(embeddings, persons)
+        if config.triplet.weight:
+            losses["triplet"] = config.triplet.weight * hard_triplet_loss(embeddings, persons, margin=config.triplet.margin)
+        if self.data.teacher is not None:
+            teacher = torch.from_numpy(self.data.teacher[batch.rows]).to(device)
+            feature, relation = self.distill(embeddings, teacher)
+            losses |= {"feature": config.distill.feature * feature, "relation": config.distill.relation * relation}
+        if not losses:
+            raise ConfigError("nothing to learn: every loss has weight 0 and there is no distill.teacher")
+        return losses
+
+    def _freeze(self) -> None:
+        """During `fixbase` only the open layers of the backbone get gradients."""
+        if not self.config.fixbase:
+            return
+        fixed = self.progress < self.config.fixbase
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not fixed or name.split(".")[0] in self.config.open_layers)
+
+    def _check_and_log(self, losses: Mapping[str, Tensor], stage: StageConfig, speed: float) -> None:
+        values = {name: value.item() for name, value in losses.items()}
+        if not all(math.isfinite(value) for value in values.values()):
+            raise ReidpipeError(
+                f"the loss is not finite at step {self.step} ({values}): lower optimiser.rate; the last checkpoint is safe"
+            )
+        rate = self.optimiser.param_groups[0]["lr"]
+        counters = {"step": self.step, "images": self.images, "seconds": round(self.seconds, 1)}
+        row = {**counters, "progress": round(self.progress, 5), "height": stage.height, "rate": rate, "images_per_s": round(speed, 1)}
+        self._log({**row, **{name: round(value, 4) for name, value in values.items()}})
+
+    def _log(self, row: Mapping[str, Any]) -> None:
+        self.config.output.mkdir(parents=True, exist_ok=True)
+        with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        self._on_log(row)
+
+    def _stage(self) -> StageConfig:
+        return next(stage for stage in self.config.stages if self.progress < stage.until)
+
+    def _build_sampler(self) -> PKSampler | RandomSampler:
+        batch, data, seed = self.config.batch, self.data, self.config.seed
+        if batch.sampler == "random":
+            return RandomSampler(len(data.persons), batch=batch.size, seed=seed)
+        return PKSampler(
+            data.persons,
+            data.cameras,
+            identities=batch.identities,
+            images=batch.images,
+            unlabelled=batch.unlabelled,
+            seed=seed,
+        )
+
+    def _to_device(self) -> None:
+        for module in (self.model, self.softmax, self.distill):
+            module.to(self.config.device)
+        self.model.to(memory_format=torch.channels_last)
