@@ -176,7 +176,7 @@ def _crop(image: Image, box: Boxes) -> Image:
     height, width = image.shape[:2]
     x1, y1 = np.floor(box[:2]).astype(int)
     x2, y2 = np.ceil(box[2:]).astype(int)
-    return image[max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
+    return image[max(y1, 0) : max(min(y2, height), 0), max(x1, 0) : max(min(x2, width), 0)]
 
 
 def _encode(crop: Image, max_side: int) -> bytes:

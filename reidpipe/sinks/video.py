@@ -20,7 +20,8 @@ __all__ = ["VideoSink", "VideoWriter"]
 
 _TICKS = 90_000  # per second: a multiple of every usual frame rate
 _KEY_EVERY_S = 2.0
-_FRAGMENTED = {"movflags": "+frag_keyframe+empty_moov+default_base_moof"}
+# FFmpeg would keep 256 kB to itself: hours of a quiet scene.
+_FRAGMENTED = {"movflags": "+frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 # OpenCV's BGR to YUV is BT.601, 16..235: say so, or players guess by the size of the picture.
 _BT601 = 6
 
