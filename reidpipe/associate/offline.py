@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import Calibration
+from reidpipe.associate.calibrate import Calibration, fit_calibration
 from reidpipe.associate.cluster import Graph, cluster
-from reidpipe.associate.constraints import together
-from reidpipe.associate.features import remove_bias
+from reidpipe.associate.evidence import Evidence, Scene, gather, see
 from reidpipe.errors import ConfigError
-from reidpipe.types import Ids, Link, TrackKey, Tracklet, Vectors
+from reidpipe.types import Ids, Link, TrackKey, Tracklet
 
 __all__ = ["OfflineAssociator"]
 
-NEIGHBOURS = 50
-ALL_PAIRS = 300
+ROUNDS = 4
 
 
 class OfflineAssociator:
@@ -28,6 +25,7 @@ class OfflineAssociator:
         threshold: similarity above which two tracklets are one person; None (default) sets itself.
         calibration: how similar people are to themselves and to others with this embedder.
         false_match_rate: largest share of wrong pairs to accept, 0..1.
+        overlap: let overlapping views find themselves, and use where people stand.
     """
 
     def __init__(
@@ -36,6 +34,7 @@ class OfflineAssociator:
         threshold: float | None = None,
         calibration: Calibration | None = None,
         false_match_rate: float = 0.01,
+        overlap: bool = True,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -44,6 +43,7 @@ class OfflineAssociator:
         self._threshold = threshold
         self._calibration = calibration or Calibration()
         self._rate = false_match_rate
+        self._overlap = overlap
         self._tracklets: dict[TrackKey, Tracklet] = {}
         self._next_id = 1
         self.report: dict[str, Any] = {}
@@ -57,12 +57,11 @@ class OfflineAssociator:
 
     def close(self) -> list[Link]:
         """One link for each tracklet ever given, in order of first appearance."""
-        known = sorted(self._tracklets.values(), key=lambda t: (t.first_s, t.key))
-        self._tracklets = {}
-        if not known:
+        if not self._tracklets:
             return []
-        vectors, labels = self._resolve(known)
-        return self._links(known, vectors, labels)
+        scene = see(list(self._tracklets.values()))
+        self._tracklets = {}
+        return self._links(scene, self._resolve(scene))
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own. Call after ``close``."""
@@ -70,42 +69,41 @@ class OfflineAssociator:
         self._next_id += len(links)
         return links
 
-    def _resolve(self, known: list[Tracklet]) -> tuple[Vectors, Ids]:
-        names = sorted({t.key.camera for t in known})
-        cameras = np.asarray([names.index(t.key.camera) for t in known], dtype=np.int64)
-        weights = np.asarray([max(t.quality, 0.05) for t in known])
-        vectors = remove_bias(np.stack([t.vector for t in known]), cameras, weights)
-        spans = [(t.key.camera, t.first_s, t.last_s) for t in known]
-        times = np.asarray([(t.first_s, t.last_s) for t in known])
-        pairs, similarity = _neighbours(vectors)
-        forbidden = together(cameras, times[:, 0], times[:, 1])
-        possible = len(known) * (len(known) - 1) / 2 - len(forbidden)
-        prior = float(np.log(1.0 / max(len(known), 2)))
-        labels = np.arange(len(known))
-        for _ in range(3):
-            limit = self._calibration.limit(prior) if self._threshold is None else self._threshold
-            odds = self._odds(similarity, limit)
-            floor = float(self._odds(np.array([self._calibration.other_mean]), limit)[0])
-            labels = cluster(Graph(len(known), pairs, odds, min(floor, -0.1), weights), spans)
-            if self._threshold is not None:
-                break
-            sizes = np.bincount(labels).astype(float)
-            share = min(0.5, (1.0 + (sizes * (sizes - 1) / 2).sum()) / (len(known) + possible))
+    def _resolve(self, scene: Scene) -> Ids:
+        evidence = gather(scene, self._calibration, overlap=self._overlap)
+        calibration, n = self._calibration, len(scene.tracklets)
+        possible = n * (n - 1) / 2 - len(scene.together)
+        prior = -float(np.log(max(n, 2)))
+        labels = np.arange(n)
+        for _ in range(ROUNDS):
+            calibration = fit_calibration(self._calibration, evidence.sample(scene, prior))
+            labels = cluster(self._graph(scene, evidence, calibration, prior), _spans(scene))
+            sizes = np.bincount(labels).astype(np.float64)
+            share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
             prior = float(np.log(share / (1 - share)))
-        self.report = {"threshold": limit, "identities": int(labels.max()) + 1, "tracklets": len(known)}
-        return vectors, labels
+        self.report = {
+            "threshold": self._threshold if self._threshold is not None else calibration.limit(prior),
+            "calibration": [calibration.same_mean, calibration.same_std, calibration.other_mean, calibration.other_std],
+            "identities": int(labels.max()) + 1,
+            "tracklets": n,
+            "overlapping_views": [[scene.names[a], scene.names[b]] for a, b in evidence.overlaps],
+        }
+        return labels
 
-    def _odds(self, similarity: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
-        calibration = self._calibration
-        slope = (calibration.same_mean - calibration.other_mean) / calibration.std**2
-        return np.asarray(slope * (similarity - limit))
+    def _graph(self, scene: Scene, evidence: Evidence, calibration: Calibration, prior: float) -> Graph:
+        if self._threshold is not None:
+            prior = -float(calibration.log_odds(np.array(self._threshold), np.array(0.8)))
+        odds = calibration.log_odds(evidence.similarity, evidence.trust) + evidence.places + prior
+        floor = min(float(calibration.log_odds(np.array(calibration.other_mean), np.array(0.8))) + prior, -0.5)
+        return Graph(len(scene.tracklets), evidence.pairs, odds, floor, scene.quality)
 
-    def _links(self, known: list[Tracklet], vectors: Vectors, labels: Ids) -> list[Link]:
+    def _links(self, scene: Scene, labels: Ids) -> list[Link]:
+        vectors = scene.vectors.astype(np.float64)
         sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
-        np.add.at(sums, labels, vectors.astype(np.float64))
-        end = max(t.last_s for t in known)
+        np.add.at(sums, labels, vectors)
+        end = max(t.last_s for t in scene.tracklets)
         links = []
-        for i, tracklet in enumerate(known):
+        for i, tracklet in enumerate(scene.tracklets):
             rest = sums[labels[i]] - vectors[i]
             length = float(np.linalg.norm(rest))
             similarity = float(vectors[i] @ rest / length) if length > 1e-6 else 1.0
@@ -114,19 +112,5 @@ class OfflineAssociator:
         return links
 
 
-def _neighbours(vectors: Vectors) -> tuple[Ids, NDArray[np.float64]]:
-    """Pairs worth looking at, ``(E, 2)`` with i < j, and their cosines: all when few, else nearest neighbours."""
-    n = len(vectors)
-    if n <= ALL_PAIRS:
-        i, j = np.triu_indices(n, 1)
-        return np.stack([i, j], axis=1).astype(np.int64), (vectors @ vectors.T)[i, j].astype(np.float64)
-    found: list[Ids] = []
-    for start in range(0, n, 1024):
-        near = vectors[start : start + 1024] @ vectors.T
-        near[np.arange(len(near)), np.arange(start, start + len(near))] = -2
-        best = np.argpartition(-near, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-        rows = np.repeat(np.arange(start, start + len(near)), NEIGHBOURS)
-        found.append(np.stack([np.minimum(rows, best.ravel()), np.maximum(rows, best.ravel())], axis=1))
-    pairs = np.unique(np.concatenate(found), axis=0).astype(np.int64)
-    cosine = np.einsum("ij,ij->i", vectors[pairs[:, 0]], vectors[pairs[:, 1]])
-    return pairs, cosine.astype(np.float64)
+def _spans(scene: Scene) -> list[tuple[str, float, float]]:
+    return [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets]

@@ -18,6 +18,7 @@ from reidpipe.types import Link, TrackKey, Tracklet
 __all__ = ["OnlineAssociator"]
 
 FORBIDDEN = 1e6
+TRUST = np.array(0.8)
 
 
 @dataclass(slots=True)
@@ -137,7 +138,9 @@ class OnlineAssociator:
 
     def _odds(self, camera: str, tracks: list[_Track]) -> NDArray[np.float64]:
         similarity = self._gallery.similarity(camera, np.stack([t.tracklet.vector for t in tracks]))
-        return self._calibration.log_odds(similarity) - self._calibration.log_odds(np.asarray(self._limit()))
+        return self._calibration.log_odds(similarity, TRUST) - self._calibration.log_odds(
+            np.asarray(self._limit()), TRUST
+        )
 
     def _assign(self, tracks: list[_Track], time_s: float) -> list[Link]:
         """The best one-to-one choice for the undecided tracks of one camera; who fits nobody is somebody new."""
@@ -168,9 +171,9 @@ class OnlineAssociator:
             return []
         member = _member(track.tracklet)
         self._gallery.put(own, member)
-        limit = self._calibration.log_odds(np.asarray(self._limit()))
+        limit = self._calibration.log_odds(np.asarray(self._limit()), TRUST)
         rest = self._gallery.similarity_without(own, member)
-        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest)) - limit)
+        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest), TRUST) - limit)
         odds = self._odds(track.tracklet.key.camera, [track])[0]
         ids = self._gallery.ids()
         for j in np.argsort(-odds, kind="stable").tolist():
