@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,17 +119,22 @@ def camera_file(folder: Path, camera: str, suffix: str) -> Path:
     return folder / f"{safe}{suffix}"
 
 
-def prepare_folder(folder: Path | str, *, overwrite: bool = False) -> Path:
+def prepare_folder(folder: Path | str, *, overwrite: bool = False, inputs: Iterable[Path | str] = ()) -> Path:
     """Make the output folder and check that it can be written, before any work is done.
 
     Args:
         folder: made with its parents; may exist when it is empty.
         overwrite: remove what an earlier run left in it (``RUN_OUTPUTS``); other files are not touched.
+        inputs: what will be read; none of it may be among what would be removed.
 
     Raises:
-        SinkError: it exists and holds something, or cannot be written.
+        SinkError: it exists and holds something, or cannot be written, or removing would remove an input.
     """
     path = Path(folder)
+    for one in inputs:
+        inside = _below(path, Path(one))
+        if inside is not None and inside.parts[:1] and inside.parts[0] in RUN_OUTPUTS:
+            raise SinkError(f"the input {one} lies among the results in {path}: choose another output folder")
     with _as_sink_error(path):
         if path.exists() and not path.is_dir():
             raise SinkError(f"cannot write {path}: it is a file, not a folder")
@@ -145,6 +150,14 @@ def prepare_folder(folder: Path | str, *, overwrite: bool = False) -> Path:
             else:
                 old.unlink(missing_ok=True)
     return path
+
+
+def _below(folder: Path, path: Path) -> Path | None:
+    """``path`` as seen from ``folder``; None when it is elsewhere."""
+    try:
+        return path.resolve().relative_to(folder.resolve())
+    except (ValueError, OSError):
+        return None
 
 
 class LineWriter:

@@ -103,19 +103,21 @@ class VideoWriter:
 
     def _open(self, image: Image, time_s: float) -> None:
         height, width = image.shape[:2]
-        self._container = av.open(str(self._part), "w", format="mp4", options=dict(_FRAGMENTED))
+        container: Any = av.open(str(self._part), "w", format="mp4", options=dict(_FRAGMENTED))
         rate = Fraction(self._fps).limit_denominator(1001)
-        self._stream = self._container.add_stream("libx264", rate=rate, options=self._options)
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = Fraction(1, _TICKS)
-        context = self._stream.codec_context
+        stream = container.add_stream("libx264", rate=rate, options=self._options)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, _TICKS)
+        context = stream.codec_context
         context.time_base = Fraction(1, _TICKS)
         context.gop_size = max(1, round(_KEY_EVERY_S * self._fps))
         context.thread_count = self._threads
         context.colorspace = context.color_primaries = context.color_trc = _BT601
         context.color_range = 1
         self._first_s = time_s
+        self._stream = stream
+        self._container = container  # last: whoever finds it may use the rest
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:

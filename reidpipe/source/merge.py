@@ -7,6 +7,7 @@ on which thread was faster, so two runs are the same bit for bit.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
@@ -18,7 +19,7 @@ from reidpipe.types import Frame
 __all__ = ["CameraMerger"]
 
 _WAKE_S = 0.5  # a wait without limit cannot be interrupted by Ctrl-C on Windows
-_JOIN_S = 5.0
+_JOIN_S = 2.0  # decoding one picture takes milliseconds; who is stuck longer is left behind (daemon threads)
 _GUESSED_FPS = 25.0
 
 
@@ -194,9 +195,10 @@ class CameraMerger:
         return [camera for camera in cameras if camera.head is not None]
 
     def close(self) -> None:
-        """Stop every thread. Returns when they have ended, or after 5 s at most. May be called twice."""
+        """Stop every thread. Returns when they have ended, or after 2 s at most. May be called twice."""
         for camera in self._cameras:
             camera.lane.stop()
+        deadline = time.monotonic() + _JOIN_S
         for camera in self._cameras:
             if camera.thread.is_alive():
-                camera.thread.join(_JOIN_S)
+                camera.thread.join(max(0.0, deadline - time.monotonic()))

@@ -142,6 +142,19 @@ def test_files_prepare_refuses_what_is_not_empty_and_takes_only_its_own_away(tmp
         prepare_folder(tmp_path / "holiday.jpg", overwrite=True)
 
 
+def test_files_prepare_never_removes_an_input(tmp_path: Path) -> None:
+    (tmp_path / "video").mkdir()
+    clip = tmp_path / "video" / "cam.mp4"
+    clip.write_text("x")
+    with pytest.raises(SinkError, match="lies among the results"):
+        prepare_folder(tmp_path, overwrite=True, inputs=["rtsp://10.0.0.7/1", clip])
+    assert clip.exists()
+    elsewhere = tmp_path / "clip.mp4"
+    elsewhere.write_text("x")
+    prepare_folder(tmp_path, overwrite=True, inputs=[elsewhere])
+    assert elsewhere.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_files_prepare_refuses_a_folder_without_permission(tmp_path: Path) -> None:
     closed = tmp_path / "closed"

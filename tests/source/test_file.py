@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from reidpipe.errors import ConfigError, SourceError
 from reidpipe.source.container import VideoFile
@@ -304,6 +307,32 @@ def test_file_missing_folder_or_sound_only_is_an_error(tmp_path: Path) -> None:
         FileSource(tmp_path)
     with pytest.raises(SourceError, match="holds no video stream"):
         FileSource(make_sound(tmp_path / "song.m4a"))
+
+
+def test_file_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        cover: Any = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        frame = av.VideoFrame.from_ndarray(picture(0), format="bgr24")
+        container.mux(cover.encode(frame))
+        container.mux(cover.encode(None))
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 1
+    with pytest.raises(SourceError, match="holds no video stream"):
+        FileSource(path)
+
+
+def test_file_with_a_monstrous_size_is_refused(tmp_path: Path) -> None:
+    """A damaged header that asks for 65535 x 65535 pictures must not take all the memory."""
+    path = tmp_path / "a.mkv"
+    make_clip(path, frames=2, codec="mjpeg", pixels="yuvj420p")
+    data = path.read_bytes()
+    header = data.index(b"\xff\xc0")  # JPEG start of frame: length, precision, height, width
+    path.write_bytes(data.replace(data[header : header + 9], data[header : header + 5] + b"\xff\xff\xff\xff"))
+    with pytest.raises(SourceError, match="no picture that can be decoded"):
+        FileSource(path)
 
 
 def test_file_close_stops_reading(tmp_path: Path) -> None:
