@@ -84,7 +84,7 @@ def read_facts(
         WeightsError: the net is no detector.
         ConfigError: ``input_size`` or ``classes`` do not fit it.
     """
-    known = dict(session.metadata) | dict(given)
+    known = _from_metadata(session.metadata) | dict(given)
     batch, height, width = _input_shape(session, path)
     height, width, side = _sizes(height, width, input_size, known)
     names = _names(known.get("names"))
@@ -103,6 +103,14 @@ def read_facts(
         side=side,
         normalize=Normalize(str(known.get("color_order", color_order)).lower(), float(known.get("scale", scale))),
     )
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The facts that matter. Exporters give ``head`` and ``scale`` other meanings: they count only beside our own."""
+    facts = {key: metadata[key] for key in ("names", "imgsz", "input_size", "end2end") if key in metadata}
+    if "color_order" in metadata:
+        facts |= {key: metadata[key] for key in ("color_order", "scale", "head") if key in metadata}
+    return facts
 
 
 class _Probe:
@@ -203,7 +211,8 @@ def find_classes(classes: Sequence[str | int], names: Mapping[int, str], count: 
     """Numbers of the classes to look for, int64 ``(K,)`` in rising order.
 
     Args:
-        classes: names or numbers. Where a net has no ``person``, that also means the other ``PERSON_NAMES``.
+        classes: names or numbers. Where a net has no ``person``, that also means the other
+            ``PERSON_NAMES``, the only class of a net, and the first of 80 that have no names (COCO).
         names: number -> name of the net's classes; empty when it does not say.
         count: how many classes the net has, None when unknown.
 
@@ -226,11 +235,12 @@ def _number(name: str, names: Mapping[int, str], count: int | None) -> int:
     for candidate in alike:
         if candidate.casefold() in by_name:
             return by_name[candidate.casefold()]
-    if names:
+    named = any(not text.isdecimal() for text in names.values())  # some exporters write "0", "1", ...
+    if name.casefold() == "person" and (count == 1 or (count == _COCO_CLASSES and not named)):
+        return 0
+    if named:
         known = ", ".join(list(names.values())[:12]) + (", ..." if len(names) > 12 else "")
         raise ConfigError(f"the net has no class {name!r}: it knows {known}; set classes to the ones to follow")
-    if name.casefold() == "person" and count in (1, _COCO_CLASSES):
-        return 0
     raise ConfigError(f"the net does not name its {count or ''} classes: set classes to the number of {name!r}")
 
 

@@ -32,7 +32,7 @@ def random_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ultralytics_detects_in_pictures_of_any_size(random_net: Path) -> None:
-    detector = UltralyticsDetector(random_net, min_score=0.0, input_size=64)
+    detector = UltralyticsDetector(random_net, min_score=0.0, input_size=64, classes=(0,))
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((60, 80), (80, 60))]
     found = detector.detect(images)

@@ -157,6 +157,7 @@ def test_yolo_keeps_what_overlaps_less(tmp_path: Path) -> None:
         ("{0: 'person', 1: 'car'}", ("car", "person"), [0, 1]),
         ("{0: 'head', 1: 'helmet'}", (1,), [1]),
         (None, (1,), [1]),
+        ("{0: 'item', 1: 'person'}", (0,), [0]),
     ],
 )
 def test_yolo_finds_the_class(
@@ -169,13 +170,31 @@ def test_yolo_finds_the_class(
 
 
 @pytest.mark.parametrize(("count", "fine"), [(1, True), (80, True), (3, False)])
-def test_yolo_without_names_knows_coco_and_one_class(tmp_path: Path, count: int, fine: bool) -> None:
-    path = nets.says(tmp_path / "net.onnx", answer("v5", person=0, classes=count), input_shape=[1, 3, SIZE, SIZE])
+@pytest.mark.parametrize("names", [False, True])
+def test_yolo_without_names_knows_coco_and_one_class(tmp_path: Path, count: int, fine: bool, names: bool) -> None:
+    metadata = {"names": str({number: str(number) for number in range(count)})} if names else None
+    output = answer("v5", person=0, classes=count)
+    path = nets.says(tmp_path / "net.onnx", output, input_shape=[1, 3, SIZE, SIZE], metadata=metadata)
     if fine:
         assert YoloDetector(path).facts.wanted.tolist() == [0]
     else:
         with pytest.raises(ConfigError, match="does not name its 3 classes: set classes"):
             YoloDetector(path)
+
+
+def test_yolo_takes_the_only_class_of_a_net_for_people(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    nets.says(
+        path, answer("v8", person=0, classes=1), input_shape=[1, 3, SIZE, SIZE], metadata={"names": "{0: 'item'}"}
+    )
+    assert YoloDetector(path).facts.wanted.tolist() == [0]
+
+
+def test_yolo_is_not_misled_by_other_meanings_of_its_metadata_keys(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    foreign = NAMES | {"head": "v10Detect", "scale": "n", "task": "detect"}  # as ultralytics 8.4 writes them
+    nets.says(path, answer("v8", person=1, classes=2), input_shape=[1, 3, SIZE, SIZE], metadata=foreign)
+    assert len(YoloDetector(path).detect([GREY])[0]) == 1
 
 
 @pytest.mark.parametrize(
