@@ -1,4 +1,4 @@
-"""Train reidpipe's own person detector: teach (teachers' boxes), prepare (data set), train, resume, export.
+"""Train reidpipe's own person detector: teach (teachers' boxes), synth, prepare, train, resume, export.
 
 Runs in an environment with ultralytics, openvino and onnx (extra ``ultralytics``); data in ``--data`` (the ``det``
 set), work in ``runs/detector`` (git-ignored). See ``weights/person_n.md`` for the commands that made the shipped file.
@@ -33,6 +33,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="torch threads (one is fastest on a busy machine)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("teach", help="run both teachers over unlabelled and training pictures (resumable)")
+    synth = commands.add_parser("synth", help="draw training frames of the synthetic world")
+    synth.add_argument("--worlds", type=int, default=50)
     prepare = commands.add_parser("prepare", help="build the training set from labels, teachers and synthetic frames")
     prepare.add_argument("--synthetic", type=Path, help="folder with images/*.jpg and labels/*.txt")
     train = commands.add_parser("train", help="train one stage")
@@ -59,6 +61,10 @@ def main() -> None:
         images += [Path(line) for line in (data / "train.txt").read_text().split()]
         work.mkdir(parents=True, exist_ok=True)
         label_images(data, images, work / "teachers.jsonl", weights=data.parent / "weights")
+    elif options.command == "synth":
+        from detector.synthetic import generate
+
+        print(generate(work / "synth", options.worlds), "pictures in", work / "synth")
     elif options.command == "prepare":
         from detector.dataset import prepare
 

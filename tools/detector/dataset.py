@@ -22,6 +22,7 @@ UNSURE = 0.25  # a CCTV image with such a box, from either teacher, that is not 
 AGREE = 0.35  # a CCTV person needs this mean score from both teachers
 SURE = 0.5  # a box with this score from one teacher ...
 DENIED = 0.1  # ... and less than this from the other is a contradiction: the image is dropped
+SYNTHETIC_SHARE = 0.12  # synthetic frames are listed several times if they are fewer than this share of the others
 FORGOTTEN = 0.55  # a person missing in a labelled image needs this mean score from both teachers
 
 
@@ -164,9 +165,11 @@ def prepare(data: Path, output: Path, *, synthetic: Path | None = None) -> Count
         count["cctv people"] += len(boxes)
         add("train", path, boxes)
     if synthetic is not None:
-        frames = sorted((synthetic / "images").glob("*.jpg"))
-        lists["train"] += [str(path) for path in frames]
+        frames = sorted((synthetic.resolve() / "images").glob("*.jpg"))
+        times = max(1, round(SYNTHETIC_SHARE * len(lists["train"]) / max(1, len(frames))))
+        lists["train"] += [str(path) for path in frames] * times
         count["synthetic images"] = len(frames)
+        count["synthetic images, times seen"] = times
     for part, names in lists.items():
         (output / "data" / f"{part}.txt").write_text("\n".join(names) + "\n")
     (output / "data" / "data.yaml").write_text(

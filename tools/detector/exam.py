@@ -95,6 +95,6 @@ def samples(folder: Path, stride: int = 10) -> Iterator[Picture]:
     for video in sorted(folder.glob("*.mp4")):
         table = np.loadtxt(folder / "truth" / f"{video.stem}.txt", delimiter=",", ndmin=2)
         boxes = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1).astype(np.float32)
-        truth = {int(n): clean(boxes[table[:, 0] == n], np.zeros(int((table[:, 0] == n).sum()), np.bool_))
-                 for n in np.unique(table[:, 0])}  # fmt: skip
+        hidden = table[:, 8] < LEAST_VISIBLE
+        truth = {int(n): clean(boxes[table[:, 0] == n], hidden[table[:, 0] == n]) for n in np.unique(table[:, 0])}
         yield from video_pictures(video, truth, "samples", stride)

@@ -15,8 +15,8 @@ def facts(size: tuple[int, int]) -> dict[str, str]:
     """What a reader of the file needs to know, as ONNX metadata."""
     height, width = size
     return {
-        "reidpipe.kind": "detector", "head": "yolov8", "names": "{0: 'person'}", "task": "detect", "stride": "32",
-        "input": f"{height},{width}", "color_order": "RGB", "scale": "255", "license": LICENCE,
+        "reidpipe.kind": "detector", "head": "v8", "names": "{0: 'person'}", "task": "detect", "stride": "32",
+        "input_size": f"[{height}, {width}]", "color_order": "RGB", "scale": repr(1 / 255), "license": LICENCE,
         "author": "reidpipe", "description": "reidpipe person detector, trained from scratch",
     }  # fmt: skip
 

@@ -22,11 +22,11 @@ SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square 
 NATURAL = (0.9, 1.1)  # all others
 NATURAL_PREFIXES = ("hdk_", "synth")
 HYPER: dict[str, Any] = {
-    "optimizer": "AdamW", "lr0": 0.002, "lrf": 0.02, "cos_lr": True, "momentum": 0.9, "weight_decay": 0.0005,
-    "warmup_epochs": 0.5, "nbs": 16, "batch": 16, "mosaic": 0.9, "scale": 0.55, "translate": 0.1, "degrees": 3.0,
+    "optimizer": "AdamW", "lr0": 0.0015, "lrf": 0.02, "cos_lr": True, "momentum": 0.9, "weight_decay": 0.0005,
+    "warmup_epochs": 0.3, "nbs": 8, "batch": 8, "mosaic": 0.9, "scale": 0.55, "translate": 0.1, "degrees": 3.0,
     "hsv_h": 0.015, "hsv_s": 0.6, "hsv_v": 0.5, "fliplr": 0.5, "close_mosaic": 1, "cache": "ram", "workers": 1,
     "amp": False, "deterministic": False, "plots": False, "val": False, "single_cls": True, "device": "cpu",
-    "exist_ok": True, "pretrained": False, "seed": 1,
+    "exist_ok": True, "seed": 1,
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> PersonModel:
         """A fresh network, or one that starts from ``weights``."""
         model = PersonModel(cfg, ch=3, nc=self.data["nc"], verbose=verbose)
-        if weights is not None:
+        if weights is not None:  # only given where the setting `pretrained` is true
             model.load(weights)
         return model.to(memory_format=torch.channels_last)
 
@@ -110,7 +110,7 @@ def train(folder: Path, name: str, *, start: Path | None, threads: int, **change
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     settings = HYPER | {"model": str(start or ARCHITECTURE), "data": str(folder / "data" / "data.yaml"),
-                        "project": str(folder), "name": name} | changes  # fmt: skip
+                        "pretrained": start is not None, "project": str(folder), "name": name} | changes  # fmt: skip
     trainer = PersonTrainer(overrides=settings)
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     trainer.train()
