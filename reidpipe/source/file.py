@@ -120,10 +120,10 @@ class FileSource:
         """
         given = 0
         for frame in self._from_key_picture() if self._span.start_s > 0 else self._from_beginning():
-            given += 1
-            yield frame
             if self._closed:
                 return
+            given += 1
+            yield frame
         if given == 0:
             raise self._starts_late("no picture after it")
 

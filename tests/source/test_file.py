@@ -344,6 +344,7 @@ def test_file_close_stops_reading(tmp_path: Path) -> None:
             source.close()
     assert seen == [0, 1, 2]
     source.close()
+    assert list(source.frames()) == []
 
 
 def test_file_that_vanishes_is_an_error_when_read(tmp_path: Path) -> None:
