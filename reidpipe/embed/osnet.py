@@ -113,7 +113,8 @@ class OSNetEmbedder:
             return np.zeros((0, self.dim), np.float32)
         height, width = self.facts.input_size
         rows = self.facts.batch or min(count, self._max_batch)
-        batch = np.zeros((rows, 3, height, width), self._session.inputs[0].dtype)
+        make = np.zeros if self.facts.batch else np.empty  # the spare rows of a fixed batch have to be numbers
+        batch = make((rows, 3, height, width), self._session.inputs[0].dtype)
         people = crops(images, boxes, width=width, height=height)
         outputs = []
         for start in range(0, count, rows):
