@@ -329,7 +329,7 @@ def test_file_with_a_monstrous_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     make_clip(path, frames=2, codec="mjpeg", pixels="yuvj420p")
     data = path.read_bytes()
-    header = data.index(b"\xff\xc0")  # JPEG start of frame: length, precision, height, width
+    header = data.index(b"\xff\xc0\x00\x11\x08")  # JPEG start of frame: length, precision; height and width follow
     path.write_bytes(data.replace(data[header : header + 9], data[header : header + 5] + b"\xff\xff\xff\xff"))
     with pytest.raises(SourceError, match="no picture that can be decoded"):
         FileSource(path)
