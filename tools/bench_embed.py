@@ -2,9 +2,9 @@
 
     python tools/bench_embed.py --embedder MODEL.onnx --detector MODEL.onnx [--boxes 10] [--threads 2]
 
-Rows of one table are measured in turn (a, b, c, a, b, c, ...), so that a busy machine slows all of them alike. The table
-gives the median of the fastest quarter, wall time and CPU time (all threads), and the ratios to the first row. On a machine
-that others use as well, believe the CPU time.
+Rows of one table are measured in turn (a, b, c, a, b, c, ...), so that a busy machine slows all of them alike. The
+table gives the median of the fastest quarter, wall time and CPU time (all threads), and the ratios to the first row. On
+a machine that others use as well, believe the CPU time.
 """
 
 from __future__ import annotations

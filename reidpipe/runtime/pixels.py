@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,33 +52,38 @@ class Normalize:
             pictures: N times uint8 ``(H, W, 3)`` BGR.
             out: float32 or float16 ``(M, 3, H, W)``, M >= N; rows after N are left as they are.
         """
-        write = self._tables if out.dtype == np.float16 else self._multiply_add
-        write(pictures, out)
-
-    def _multiply_add(self, pictures: Iterable[Image], out: NDArray[Any]) -> None:
-        # One multiply and one add on planes that sit in the cache: 0.035 ms for a 256x128 crop, a tenth of the naive
-        # way.
         import cv2
 
-        factors = [np.float32(self.scale / std) for std in self.std]
-        terms = [np.float32(-mean / std) for mean, std in zip(self.mean, self.std, strict=True)]
+        write = self._tables() if out.dtype == np.float16 else self._multiply_add()
+        planes = np.empty(out.shape[1:], np.uint8)  # in the net's order; OpenCV would take new memory for every picture
+        from_bgr = list(planes if self.color_order == "bgr" else planes[::-1])
         for picture, rows in zip(pictures, out, strict=False):
-            planes = cv2.split(picture)
-            for channel, row in enumerate(rows):
-                np.multiply(planes[self._plane(channel)], factors[channel], out=row)
-                if terms[channel]:
-                    row += terms[channel]
+            cv2.split(picture, from_bgr)
+            write(planes, rows)
 
-    def _tables(self, pictures: Iterable[Image], out: NDArray[Any]) -> None:
-        # Numpy is slow in float16, so all 256 answers are looked up; OpenCV copies them as 16-bit integers.
+    def _multiply_add(self) -> Callable[[NDArray[np.uint8], NDArray[Any]], None]:
+        """One multiply and one add while the numbers sit in the cache: 0.03 ms for a 256x128 crop."""
+        factor = np.array([self.scale / std for std in self.std], np.float32)[:, None, None]
+        term = np.array([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], np.float32)[:, None, None]
+
+        def write(planes: NDArray[np.uint8], rows: NDArray[Any]) -> None:
+            np.copyto(rows, planes)
+            np.multiply(rows, factor, out=rows)
+            if term.any():
+                np.add(rows, term, out=rows)
+
+        return write
+
+    def _tables(self) -> Callable[[NDArray[np.uint8], NDArray[Any]], None]:
+        """Numpy is slow in float16, so all 256 answers are looked up; OpenCV copies them as 16-bit integers."""
         import cv2
 
         levels = np.arange(256, dtype=np.float64) * self.scale
-        tables = [((levels - mean) / std).astype(np.float16) for mean, std in zip(self.mean, self.std, strict=True)]
-        for picture, rows in zip(pictures, out.view(np.uint16), strict=False):
-            planes = cv2.split(picture)
-            for channel, row in enumerate(rows):
-                cv2.LUT(planes[self._plane(channel)], tables[channel].view(np.uint16).reshape(1, 256), dst=row)
+        pairs = zip(self.mean, self.std, strict=True)
+        tables = [((levels - mean) / std).astype(np.float16).view(np.uint16).reshape(1, 256) for mean, std in pairs]
 
-    def _plane(self, channel: int) -> int:
-        return channel if self.color_order == "bgr" else 2 - channel
+        def write(planes: NDArray[np.uint8], rows: NDArray[Any]) -> None:
+            for plane, table, row in zip(planes, tables, rows.view(np.uint16), strict=True):
+                cv2.LUT(plane, table, dst=row)
+
+        return write
