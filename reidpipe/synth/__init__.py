@@ -1,9 +1,9 @@
 """A synthetic multi-camera world with exact truth: for samples, tests and benchmarks; needs numpy and OpenCV only.
 
-    >>> from reidpipe.synth import World
-    >>> world = World.make(1, people=8, cameras=2, layout="mixed", duration_s=20)
-    >>> frame = world.render(world.cameras[0], 3.0)          # .image, .boxes, .ids, .visibility, .world_xy
-    >>> truth = world.truth(world.cameras[0], 3.0)           # the same without drawing
+>>> from reidpipe.synth import World
+>>> world = World.make(1, people=8, cameras=2, layout="mixed", duration_s=20)
+>>> frame = world.render(world.cameras[0], 3.0)          # .image, .boxes, .ids, .visibility, .world_xy
+>>> truth = world.truth(world.cameras[0], 3.0)           # the same without drawing
 """
 
 from reidpipe.synth.camera import Camera, Response

@@ -55,7 +55,9 @@ def truth_lines(frame: int, truth: Truth) -> list[str]:
     return lines
 
 
-def write_clip(world: World, camera: Camera, video: Path, *, duration_s: float, truth: Path | None = None, crf: int = 26) -> int:
+def write_clip(
+    world: World, camera: Camera, video: Path, *, duration_s: float, truth: Path | None = None, crf: int = 26
+) -> int:
     """Draws one camera into a video and writes its truth beside it.
 
     Args:
@@ -84,7 +86,14 @@ def write_clip(world: World, camera: Camera, video: Path, *, duration_s: float, 
 
 
 def tiny_clip(
-    video: Path, *, truth: Path | None = None, seed: int = 1, people: int = 3, duration_s: float = 2.0, fps: float = 10.0, size: tuple[int, int] = (320, 180)
+    video: Path,
+    *,
+    truth: Path | None = None,
+    seed: int = 1,
+    people: int = 3,
+    duration_s: float = 2.0,
+    fps: float = 10.0,
+    size: tuple[int, int] = (320, 180),
 ) -> World:
     """A small clip for tests: one camera, few people, made in about a second.
 
@@ -100,6 +109,8 @@ def tiny_clip(
     Returns:
         The world that was drawn; its only camera is ``cam1``.
     """
-    world = World.make(seed, people=people, cameras=1, duration_s=duration_s, layout="apart", fps=fps, size=size, roam=0.0, obstacles=1)
+    world = World.make(
+        seed, people=people, cameras=1, duration_s=duration_s, layout="apart", fps=fps, size=size, roam=0.0, obstacles=1
+    )
     write_clip(world, world.cameras[0], video, duration_s=duration_s, truth=truth)
     return world

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from reidpipe.synth.skeleton import BONES
 
-__all__ = ["Mesh", "Rect", "join", "smoothstep", "tube"]
+__all__ = ["Mesh", "Rect", "Shape", "Weigh", "bone_shares", "join", "smoothstep", "tube"]
 
 Array: TypeAlias = NDArray[np.float64]
 Rect: TypeAlias = tuple[int, int, int, int]
 """x, y, width, height of a part's picture inside the person's atlas, texels."""
 Weigh: TypeAlias = Callable[[Array], Array]
-"""Vertices (N, 3) to bone weights (N, 16), rows summing to 1."""
+"""Vertices (N, 3) to bone weights (N, 17), rows summing to 1."""
 Shape: TypeAlias = Callable[[Array, Array], Array]
 """Angle and height of every vertex, (R, S+1) each, to metres to push it outwards."""
 
@@ -31,7 +31,7 @@ class Mesh:
         normals: float64 (N, 3), unit, outwards.
         faces: int64 (F, 3), counter-clockwise seen from outside.
         texels: float32 (N, 2), x y in the atlas.
-        weights: float64 (N, 16), share of each bone.
+        weights: float64 (N, 17), share of each bone.
         open_air: float32 (N,), 0..1, how much of the sky a vertex sees (ambient occlusion).
     """
 
@@ -49,8 +49,17 @@ def smoothstep(low: float, high: float, x: Array | float) -> Array:
     return np.asarray(t * t * (3.0 - 2.0 * t))
 
 
+def bone_shares(**shares: Array) -> Array:
+    """Bone weights, float64 (N, 17), rows summing to 1, from shares by bone name, float64 (N,) each."""
+    first = next(iter(shares.values()))
+    weights = np.zeros((len(first), len(BONES)))
+    for bone, share in shares.items():
+        weights[:, BONES.index(bone)] = share
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9))
+
+
 def tube(
-    rows: Sequence[Sequence[float]],
+    rows: Array | Sequence[Sequence[float]],
     *,
     rings: int,
     segments: int,
@@ -76,22 +85,8 @@ def tube(
         shape: Extra outward push.
         open_air: Ambient light factor of all vertices.
     """
-    control = np.asarray(rows, dtype=np.float64)
-    knots = np.arange(len(control), dtype=np.float64)
-    between = np.linspace(0, len(control) - 1, max(rings - len(control), 0) + 2)[1:-1]
-    order = np.unique(np.concatenate([np.round(between, 3), knots]))
-    ring = np.stack([np.interp(order, np.arange(len(control)), column) for column in control.T], axis=1)
-    position, centre, sideways, side, front, back = (column[:, None] for column in ring.T)
-    angle = np.linspace(-np.pi, np.pi, segments + 1)[None]
-    cos, sin = np.cos(angle), np.sin(angle)
-    power = 2.0 / exponent
-    cos, sin = np.sign(cos) * np.abs(cos) ** power, np.sign(sin) * np.abs(sin) ** power
-    push = shape(np.broadcast_to(angle, (len(ring), segments + 1)), np.broadcast_to(position, (len(ring), segments + 1))) if shape else 0.0
-    closing = np.minimum(side, np.maximum(front, back)) > 1e-4
-    ahead = centre + cos * (np.where(cos > 0, front, back) + push * closing)
-    across = sideways + sin * (side + push * closing)
-    axis = np.broadcast_to(position, ahead.shape)
-    grid = np.stack([ahead, across, axis] if along == "z" else [axis, across, ahead], axis=-1)
+    ring = _between(np.asarray(rows, dtype=np.float64), rings)
+    grid = _surface(ring, segments, exponent, along, shape)
     count, columns = grid.shape[:2]
     index = np.arange(count * columns).reshape(count, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
@@ -111,6 +106,29 @@ def tube(
         weights = weigh(vertices)
     air = np.full(len(vertices), open_air, dtype=np.float32)
     return Mesh(vertices, _normals(vertices, faces, index), faces, texels.reshape(-1, 2), weights, air)
+
+
+def _between(control: Array, rings: int) -> Array:
+    """Control rings and, evenly among them, interpolated ones."""
+    knots = np.arange(len(control), dtype=np.float64)
+    extra = np.linspace(0, len(control) - 1, max(rings - len(control), 0) + 2)[1:-1]
+    order = np.unique(np.concatenate([np.round(extra, 3), knots]))
+    return np.stack([np.interp(order, knots, column) for column in control.T], axis=1)
+
+
+def _surface(ring: Array, segments: int, exponent: float, along: str, shape: Shape | None) -> Array:
+    """Vertices of superellipses, float64 (R, S + 1, 3); the last column repeats the first."""
+    position, centre, sideways, side, front, back = (column[:, None] for column in ring.T)
+    angle = np.linspace(-np.pi, np.pi, segments + 1)[None]
+    power = 2.0 / exponent
+    cos, sin = (np.sign(value) * np.abs(value) ** power for value in (np.cos(angle), np.sin(angle)))
+    whole = (len(ring), segments + 1)
+    push = shape(np.broadcast_to(angle, whole), np.broadcast_to(position, whole)) if shape else np.zeros(whole)
+    push = push * (np.minimum(side, np.maximum(front, back)) > 1e-4)
+    ahead = centre + cos * (np.where(cos > 0, front, back) + push)
+    across = sideways + sin * (side + push)
+    axis = np.broadcast_to(position, whole)
+    return np.stack([ahead, across, axis] if along == "z" else [axis, across, ahead], axis=-1)
 
 
 def _normals(vertices: Array, faces: NDArray[np.int64], index: NDArray[np.int64]) -> Array:

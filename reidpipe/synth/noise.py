@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 __all__ = ["cloudy"]
 
 
-def cloudy(rng: np.random.Generator, height: int, width: int, *, cell: float, octaves: int = 3, stretch: float = 1.0) -> NDArray[np.float32]:
+def cloudy(
+    rng: np.random.Generator, height: int, width: int, *, cell: float, octaves: int = 3, stretch: float = 1.0
+) -> NDArray[np.float32]:
     """Fractal noise, float32 (height, width), mean 0, standard deviation 1.
 
     Args:

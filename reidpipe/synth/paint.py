@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.synth.body import ARM_Z, ATLAS, ATLAS_SIZE, HEAD_Z, LEG_Z, SHELL_TOP_M, TORSO_Z, hairline, hem_height, shell_bottom
+from reidpipe.synth.anatomy import (
+    ARM_Z,
+    ATLAS,
+    ATLAS_SIZE,
+    HEAD_Z,
+    LEG_Z,
+    SHELL_TOP_M,
+    TORSO_Z,
+    hairline,
+    hem_height,
+    shell_bottom,
+    sleeve_end,
+)
 from reidpipe.synth.noise import cloudy
 from reidpipe.synth.wardrobe import Colour, Look
 
@@ -41,7 +53,7 @@ class _Canvas:
         self.colour *= factor[..., None]
 
 
-def _edge(distance: Picture, soft: float) -> Picture:
+def _edge(distance: NDArray[np.floating[Any]], soft: float) -> Picture:
     """1 inside (negative distance), 0 outside, a ramp of width ``soft`` between."""
     return np.asarray(np.clip(0.5 - distance / soft, 0.0, 1.0), dtype=np.float32)
 
@@ -72,11 +84,14 @@ def _pattern(canvas: _Canvas, look: Look, where: Picture, rng: np.random.Generat
         lay(np.mod(z, size * 1.3) < 0.5 * size, 0.5)
     elif look.pattern == "dots":
         row = np.floor(z / size)
-        lay(np.hypot(np.mod(around + 0.5 * size * np.mod(row, 2), size) - size / 2, np.mod(z, size) - size / 2) < 0.25 * size)
+        lay(
+            np.hypot(np.mod(around + 0.5 * size * np.mod(row, 2), size) - size / 2, np.mod(z, size) - size / 2)
+            < 0.25 * size
+        )
     elif look.pattern == "block":
         lay(z < 1.10 + 0.12 * (look.seed % 5) / 4)
     elif look.pattern == "chest_band":
-        lay((z > 1.20) & (z < 1.29) & (not sleeve or True))
+        lay((z > 1.20) & (z < 1.29))
     elif look.pattern == "yoke":
         lay(z > 1.31)
     elif look.pattern == "logo" and not sleeve:
@@ -93,7 +108,9 @@ def _logo(canvas: _Canvas, rng: np.random.Generator) -> Picture:
     inside = (np.abs(canvas.around) < wide) & (np.abs(canvas.z - centre) < tall)
     if rng.random() < 0.4:
         return np.asarray(np.hypot(canvas.around, canvas.z - centre) < wide, dtype=np.float32)
-    bars = np.sin(canvas.around * rng.uniform(80, 200) + rng.uniform(0, 6)) * np.sin(canvas.z * rng.uniform(90, 180)) > rng.uniform(-0.4, 0.2)
+    bars = np.sin(canvas.around * rng.uniform(80, 200) + rng.uniform(0, 6)) * np.sin(
+        canvas.z * rng.uniform(90, 180)
+    ) > rng.uniform(-0.4, 0.2)
     mask[inside & bars] = 1.0
     return mask
 
@@ -118,7 +135,10 @@ def _torso(look: Look, rng: np.random.Generator) -> _Canvas:
     neck_line = neck - np.where(front, 0.05 * np.clip(1 - np.abs(around) / 0.10, 0, 1), 0.0)
     canvas.fill(look.skin, _edge(neck_line - z, 0.008))
     if look.top in ("summer_dress",):
-        canvas.fill(look.skin, ((z > 1.36) & (np.abs(np.abs(around) - 0.10) > 0.018) & (np.abs(around) < 0.3)).astype(np.float32))
+        canvas.fill(
+            look.skin,
+            ((z > 1.36) & (np.abs(np.abs(around) - 0.10) > 0.018) & (np.abs(around) < 0.3)).astype(np.float32),
+        )
     if look.top in ("shirt", "blazer", "jacket", "coat", "vest"):
         canvas.fill(_mixed(look.top_colour, (0.05, 0.05, 0.05), 0.55), (np.abs(around) < 0.005) & (z > hem) & front)
     if look.top in ("jacket", "vest", "coat"):
@@ -126,9 +146,13 @@ def _torso(look: Look, rng: np.random.Generator) -> _Canvas:
             pocket = (np.abs(np.abs(around) - 0.12) < 0.05) & (np.abs(z - height) < 0.004) & front
             canvas.fill(_mixed(look.top_colour, (0.03, 0.03, 0.03), 0.6), pocket)
     if look.top == "vest":
-        canvas.shade(np.asarray(1 - 0.22 * np.exp(-((np.mod(z, 0.07) - 0.035) / 0.008) ** 2) * (z > hem), dtype=np.float32))
+        canvas.shade(
+            np.asarray(1 - 0.22 * np.exp(-(((np.mod(z, 0.07) - 0.035) / 0.008) ** 2)) * (z > hem), dtype=np.float32)
+        )
     if look.top in ("open_jacket", "blazer"):
-        opening = {"open_jacket": 0.075, "blazer": 0.012}[look.top] + np.clip(z - 1.15, 0, 1) * (0.22 if look.top == "blazer" else 0.05)
+        opening = {"open_jacket": 0.075, "blazer": 0.012}[look.top] + np.clip(z - 1.15, 0, 1) * (
+            0.22 if look.top == "blazer" else 0.05
+        )
         inside = _edge(np.abs(around) - opening, 0.008) * _edge(hem - z, 0.004) * front * (z < 1.475)
         canvas.fill(look.inner_colour, inside)
         rim = np.exp(-(((np.abs(around) - opening) / 0.008) ** 2)) * (z > hem) * front * (z < 1.475)
@@ -143,7 +167,9 @@ def _torso(look: Look, rng: np.random.Generator) -> _Canvas:
         strap = (np.abs(np.abs(around) - 0.115) < 0.018) & front & (z > 1.08) & (z < 1.45)
         canvas.fill(look.bag_colour, strap.astype(np.float32) * 0.95)
     if look.bag == "shoulder":
-        line = np.abs(around - (0.13 - (1.46 - z) * 0.75)) if look.seed % 2 else np.abs(around + 0.14 + (1.42 - z) * 0.1)
+        line = (
+            np.abs(around - (0.13 - (1.46 - z) * 0.75)) if look.seed % 2 else np.abs(around + 0.14 + (1.42 - z) * 0.1)
+        )
         canvas.fill(look.bag_colour, ((line < 0.014) & front & (z > 1.0) & (z < 1.47)).astype(np.float32))
     return canvas
 
@@ -152,7 +178,7 @@ def _arm(look: Look, rng: np.random.Generator) -> _Canvas:
     canvas = _Canvas("arm", *ARM_Z, 0.34)
     z = canvas.z
     canvas.fill(look.skin)
-    end = 0.875 if look.long_sleeves else (1.20 if look.top != "vest" else 1.36)
+    end = sleeve_end(look)
     if look.top == "vest":
         canvas.fill(look.inner_colour)
     sleeve = _edge(end - z, 0.006)
@@ -183,7 +209,9 @@ def _leg(look: Look, rng: np.random.Generator) -> _Canvas:
             fade = np.exp(-((turn / 0.9) ** 2)) * (0.4 + 0.6 * np.exp(-(((z - 0.62) / 0.16) ** 2)))
             canvas.shade(np.asarray(1 + 0.22 * fade, dtype=np.float32))
         strength = 0.10 if look.bottom != "leggings" else 0.03
-        behind = 0.07 * np.sin(z * 150 + turn) * np.exp(-(((z - 0.50) / 0.06) ** 2)) + 0.06 * np.sin(z * 120) * (z < 0.18)
+        behind = 0.07 * np.sin(z * 150 + turn) * np.exp(-(((z - 0.50) / 0.06) ** 2)) + 0.06 * np.sin(z * 120) * (
+            z < 0.18
+        )
         canvas.shade(np.asarray(1 + behind, dtype=np.float32))
         canvas.shade(np.asarray(1 - 0.22 * np.exp(-(((np.abs(turn) - 1.57) / 0.05) ** 2)), dtype=np.float32))
     canvas.shade(_creases(rng, (z.shape[0], z.shape[1]), strength, stretch=1.3))
@@ -211,9 +239,17 @@ def _head(look: Look, rng: np.random.Generator) -> _Canvas:
     canvas.shade(1 - 0.45 * _edge(side - 0.25, 0.08) * np.exp(-(((z - 1.573) / 0.0022) ** 2)).astype(np.float32))
     canvas.fill((0.82, 0.85, 0.86), 0.8 * _edge(np.hypot((side - 0.36) / 0.14, (z - 1.638) / 0.0065) - 1, 0.3))
     canvas.fill((0.07, 0.08, 0.10), _edge(np.hypot((side - 0.35) / 0.065, (z - 1.638) / 0.0072) - 1, 0.3))
-    canvas.fill(_mixed(look.skin, (0.05, 0.05, 0.06), 0.7), np.exp(-(((z - 1.6455) / 0.0022) ** 2)) * _edge(np.abs(side - 0.36) - 0.15, 0.05))
+    canvas.fill(
+        _mixed(look.skin, (0.05, 0.05, 0.06), 0.7),
+        np.exp(-(((z - 1.6455) / 0.0022) ** 2)) * _edge(np.abs(side - 0.36) - 0.15, 0.05),
+    )
     brow = _mixed(look.hair_colour, (0.05, 0.05, 0.06), 0.5)
-    canvas.fill(brow, 0.85 * _edge(np.abs(side - 0.38) - 0.19, 0.06) * np.exp(-(((z - 1.660 + 0.012 * np.abs(side - 0.38)) / 0.0048) ** 2)))
+    canvas.fill(
+        brow,
+        0.85
+        * _edge(np.abs(side - 0.38) - 0.19, 0.06)
+        * np.exp(-(((z - 1.660 + 0.012 * np.abs(side - 0.38)) / 0.0048) ** 2)),
+    )
     if look.beard:
         line = 1.598 - 0.03 * np.exp(-((side / 0.5) ** 2)) + 0.035 * np.clip(side - 0.9, 0, 0.6)
         beard = _edge(z - line, 0.014) * (side < 1.5) * (1 - np.exp(-(((z - 1.572) / 0.007) ** 2)) * (side < 0.25))
@@ -221,8 +257,17 @@ def _head(look: Look, rng: np.random.Generator) -> _Canvas:
         canvas.fill(look.hair_colour, 0.8 * _edge(np.abs(z - 1.585) - 0.004, 0.004) * _edge(side - 0.28, 0.06))
     if look.glasses:
         ring = np.abs(np.hypot((side - 0.37) / 0.24, (z - 1.637) / 0.018) - 1) < 0.16
-        canvas.fill((0.08, 0.08, 0.09), (ring | ((np.abs(z - 1.644) < 0.0025) & (side > 0.6) & (side < 1.6))).astype(np.float32))
-    hair = np.asarray(_edge(hairline(turn) - z, 0.012), dtype=np.float32)
+        canvas.fill(
+            (0.08, 0.08, 0.09), (ring | ((np.abs(z - 1.644) < 0.0025) & (side > 0.6) & (side < 1.6))).astype(np.float32)
+        )
+    _hair_and_hat(canvas, look, rng)
+    return canvas
+
+
+def _hair_and_hat(canvas: _Canvas, look: Look, rng: np.random.Generator) -> None:
+    z, turn = canvas.z, canvas.turn
+    side = np.abs(turn)
+    hair = np.asarray(_edge(hairline(turn.astype(np.float64)) - z, 0.012), dtype=np.float32)
     strands = 1 + 0.22 * cloudy(rng, z.shape[0], z.shape[1], cell=10, octaves=2, stretch=0.25)
     if look.hair == "scarf":
         hair = _edge(np.interp(side, (0.0, 0.8, 1.0, np.pi), (1.70, 1.66, 1.5, 1.4)).astype(np.float32) - z, 0.01)
@@ -232,14 +277,24 @@ def _head(look: Look, rng: np.random.Generator) -> _Canvas:
     elif look.hair == "buzz":
         hair = hair * 0.85
     share = hair[..., None]
-    canvas.colour[:] = canvas.colour * (1 - share) + np.asarray(look.hair_colour, dtype=np.float32) * np.clip(strands, 0.4, 1.7)[..., None] * share
+    canvas.colour[:] = (
+        canvas.colour * (1 - share)
+        + np.asarray(look.hair_colour, dtype=np.float32) * np.clip(strands, 0.4, 1.7)[..., None] * share
+    )
     if look.hat == "beanie":
         line = np.interp(side, (0, 1.2, np.pi), (1.680, 1.640, 1.615)).astype(np.float32)
         canvas.fill(look.hat_colour, _edge(line - z, 0.006))
-        canvas.shade(np.asarray(1 - 0.15 * (np.mod(turn, 0.12) < 0.04) * (z > line) - 0.2 * (np.abs(z - line - 0.035) < 0.002), dtype=np.float32))
+        canvas.shade(
+            np.asarray(
+                1 - 0.15 * (np.mod(turn, 0.12) < 0.04) * (z > line) - 0.2 * (np.abs(z - line - 0.035) < 0.002),
+                dtype=np.float32,
+            )
+        )
     elif look.hat == "cap":
-        canvas.fill(look.hat_colour, _edge(np.interp(side, (0, 1.2, np.pi), (1.690, 1.665, 1.645)).astype(np.float32) - z, 0.006))
-    return canvas
+        canvas.fill(
+            look.hat_colour,
+            _edge(np.interp(side, (0, 1.2, np.pi), (1.690, 1.665, 1.645)).astype(np.float32) - z, 0.006),
+        )
 
 
 def _shell(look: Look, rng: np.random.Generator) -> _Canvas:
@@ -253,7 +308,10 @@ def _shell(look: Look, rng: np.random.Generator) -> _Canvas:
         canvas.fill(look.bottom_colour)
     if look.top == "coat":
         canvas.fill(_mixed(look.top_colour, (0.05, 0.05, 0.05), 0.6), (np.abs(canvas.around) < 0.006) & front)
-        canvas.fill(_mixed(look.top_colour, (0.03, 0.03, 0.03), 0.35), np.abs(z - 1.06) < 0.014 if look.seed % 2 else np.zeros(z.shape, dtype=np.bool_))
+        canvas.fill(
+            _mixed(look.top_colour, (0.03, 0.03, 0.03), 0.35),
+            np.abs(z - 1.06) < 0.014 if look.seed % 2 else np.zeros(z.shape, dtype=np.bool_),
+        )
     canvas.shade(_creases(rng, (z.shape[0], z.shape[1]), 0.10, stretch=0.4))
     if bottom is None:
         canvas.fill(look.top_colour)
@@ -264,7 +322,10 @@ def _small(look: Look, rng: np.random.Generator) -> list[_Canvas]:
     bag = _Canvas("bag", 1.0, 0.0, 1.0)
     bag.fill(look.bag_colour)
     bag.fill(_mixed(look.bag_colour, (0.02, 0.02, 0.02), 0.5), np.abs(bag.z - 0.55) < 0.012)
-    bag.fill(_mixed(look.bag_colour, (0.9, 0.9, 0.9), 0.18), (np.abs(bag.z - 0.3) < 0.18) & (np.abs(np.abs(bag.turn) - np.pi) < 0.7))
+    bag.fill(
+        _mixed(look.bag_colour, (0.9, 0.9, 0.9), 0.18),
+        (np.abs(bag.z - 0.3) < 0.18) & (np.abs(np.abs(bag.turn) - np.pi) < 0.7),
+    )
     bag.shade(_creases(rng, (bag.z.shape[0], bag.z.shape[1]), 0.08))
     shoe = _Canvas("shoe", 1.0, 0.0, 1.0)
     shoe.fill(look.shoe_colour)
@@ -275,7 +336,11 @@ def _small(look: Look, rng: np.random.Generator) -> list[_Canvas]:
     hand.shade(np.asarray(1 - 0.12 * (np.sin(hand.turn * 4) > 0.3) * (hand.z < 0.5), dtype=np.float32))
     hair = _Canvas("hair", 1.0, 0.0, 1.0)
     hair.fill(look.hair_colour)
-    hair.shade(np.asarray(np.clip(1 + 0.22 * cloudy(rng, *hair.z.shape, cell=10, octaves=2, stretch=0.2), 0.4, 1.7), dtype=np.float32))
+    hair.shade(
+        np.asarray(
+            np.clip(1 + 0.22 * cloudy(rng, *hair.z.shape, cell=10, octaves=2, stretch=0.2), 0.4, 1.7), dtype=np.float32
+        )
+    )
     hat = _Canvas("hat", 1.0, 0.0, 1.0)
     hat.fill(look.hat_colour)
     return [bag, shoe, hand, hair, hat]
@@ -285,7 +350,14 @@ def paint_atlas(look: Look) -> NDArray[np.float32]:
     """The person's texture: float32 (512, 512, 3), BGR reflectance in 0..1, linear light."""
     rng = np.random.default_rng([look.seed, 0xA71])
     atlas = np.full((ATLAS_SIZE, ATLAS_SIZE, 3), 0.5, dtype=np.float32)
-    for canvas in (_torso(look, rng), _arm(look, rng), _leg(look, rng), _head(look, rng), _shell(look, rng), *_small(look, rng)):
+    for canvas in (
+        _torso(look, rng),
+        _arm(look, rng),
+        _leg(look, rng),
+        _head(look, rng),
+        _shell(look, rng),
+        *_small(look, rng),
+    ):
         x, y, width, height = ATLAS[canvas.part]
         atlas[y : y + height, x : x + width] = canvas.colour
     atlas = np.clip(cv2.GaussianBlur(atlas, (3, 3), 0.6), 0.008, 0.98)

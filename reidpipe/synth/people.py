@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.synth.body import ATLAS_SIZE, build_body, rest_joints
+from reidpipe.synth.anatomy import ATLAS_SIZE
+from reidpipe.synth.body import build_body, rest_joints
 from reidpipe.synth.camera import Camera
 from reidpipe.synth.mesh import Mesh
 from reidpipe.synth.paint import paint_atlas
@@ -27,8 +28,10 @@ Atlas: TypeAlias = NDArray[np.float32]
 
 STICKS = (
     ("head", "chest", 0.10), ("chest", "pelvis", 0.17), ("pelvis", "spine", 0.17),
-    ("arm_l", "forearm_l", 0.055), ("forearm_l", "hand_l", 0.045), ("arm_r", "forearm_r", 0.055), ("forearm_r", "hand_r", 0.045),
-    ("thigh_l", "shin_l", 0.085), ("shin_l", "foot_l", 0.06), ("thigh_r", "shin_r", 0.085), ("shin_r", "foot_r", 0.06),
+    ("arm_l", "forearm_l", 0.055), ("forearm_l", "hand_l", 0.045),
+    ("thigh_l", "shin_l", 0.085), ("shin_l", "foot_l", 0.06),
+    ("arm_r", "forearm_r", 0.055), ("forearm_r", "hand_r", 0.045),
+    ("thigh_r", "shin_r", 0.085), ("shin_r", "foot_r", 0.06),
 )  # fmt: skip
 """Rough body for shadows: from joint, to joint, radius in metres."""
 
@@ -47,7 +50,7 @@ class Posed:
     """One person at one moment.
 
     Attributes:
-        matrices: float64 (16, 3, 4), one per bone.
+        matrices: float64 (17, 3, 4), one per bone.
         blend: float64 (12, N), every vertex's own mixture of them, row-major 3x4.
         vertices: float64 (N, 3), in the world, metres.
     """
@@ -113,7 +116,13 @@ def paint_person(look: Look) -> list[Atlas]:
 
 
 def draw_person(
-    person: Person, posed: Posed, camera: Camera, sun: Sun, supersample: int, atlas: list[Atlas] | None, reach_px: float = 1.0
+    person: Person,
+    posed: Posed,
+    camera: Camera,
+    sun: Sun,
+    supersample: int,
+    atlas: list[Atlas] | None,
+    reach_px: float = 1.0,
 ) -> Sprite | None:
     """Draws one person into a patch of his own; ``atlas=None`` for the mask alone.
 
@@ -163,11 +172,14 @@ def draw_person(
 
 
 def _joints(person: Person, posed: Posed) -> Array:
-    """float64 (16, 3): where the joints are in the world."""
-    return np.einsum("bij,bj->bi", posed.matrices[..., :3], person.joints) + posed.matrices[..., 3]
+    """float64 (17, 3): where the joints are in the world."""
+    turned = np.einsum("bij,bj->bi", posed.matrices[..., :3], person.joints)
+    return np.asarray(turned + posed.matrices[..., 3])
 
 
-def cast_shadow(light: NDArray[np.float32], floor: NDArray[np.float32], person: Person, posed: Posed, camera: Camera, sun: Sun) -> None:
+def cast_shadow(
+    light: NDArray[np.float32], floor: NDArray[np.float32], person: Person, posed: Posed, camera: Camera, sun: Sun
+) -> None:
     """Darkens the ground under and behind a person, in place.
 
     Args:
@@ -242,7 +254,9 @@ def silhouette(person: Person, posed: Posed, camera: Camera, box: Array, scale: 
     for start, end, radius in STICKS[1:]:
         a, b = BONES.index(start), BONES.index(end)
         thick = max(1, round(float(2 * radius * person.look.girth * 0.5 * (size[a] + size[b]))))
-        cv2.line(mask, (int(local[a, 0]), int(local[a, 1])), (int(local[b, 0]), int(local[b, 1])), 1, thick, cv2.LINE_8, 4)
+        cv2.line(
+            mask, (int(local[a, 0]), int(local[a, 1])), (int(local[b, 0]), int(local[b, 1])), 1, thick, cv2.LINE_8, 4
+        )
     head = BONES.index("head")
     radius_px = max(1, round(float(0.105 * size[head] * 16)))
     centre = (int(local[head, 0]), int(local[head, 1] - 0.11 * size[head] * 16))

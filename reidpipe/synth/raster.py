@@ -27,7 +27,9 @@ class Fragments:
     depth: NDArray[np.float32]
 
 
-def rasterise(points: NDArray[np.float64], depth: NDArray[np.float64], faces: NDArray[np.int64], width: int, height: int) -> Fragments:
+def rasterise(
+    points: NDArray[np.float64], depth: NDArray[np.float64], faces: NDArray[np.int64], width: int, height: int
+) -> Fragments:
     """Draws the triangles that face the camera.
 
     Samples sit at the centres of cells: column c, row r at ``(c + 0.5, r + 0.5)``. Edge functions after Pineda,
@@ -55,16 +57,7 @@ def rasterise(points: NDArray[np.float64], depth: NDArray[np.float64], faces: ND
     if total == 0:
         none = np.zeros(0, dtype=np.int64)
         return Fragments(none, none, np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
-    inverse = 1.0 / twice[keep]
-    x0, y0 = left[keep] + 0.5, top[keep] + 0.5
-    ax, ay, bx, by, cx, cy = (value[keep] for value in (ax, ay, bx, by, cx, cy))
-    # Share of corner b and of corner c: planes over the image, value at the box's first sample and slopes.
-    b_dx, b_dy = (cy - ay) * inverse, -(cx - ax) * inverse
-    c_dx, c_dy = -(by - ay) * inverse, (bx - ax) * inverse
-    b_0 = (x0 - ax) * b_dx + (y0 - ay) * b_dy
-    c_0 = (x0 - ax) * c_dx + (y0 - ay) * c_dy
-    z = depth[faces[keep]]
-    table = np.stack([b_0, b_dx, b_dy, c_0, c_dx, c_dy, z[:, 0], z[:, 1] - z[:, 0], z[:, 2] - z[:, 0]], axis=1).astype(np.float32)
+    table = _planes(points, depth, faces[keep], 1.0 / twice[keep], left[keep] + 0.5, top[keep] + 0.5)
     which = np.repeat(np.arange(len(keep)), counts)
     local = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
     row = local // wide[keep][which]
@@ -87,3 +80,17 @@ def rasterise(points: NDArray[np.float64], depth: NDArray[np.float64], faces: ND
     rows = winner[samples]
     shares = np.stack([1 - share_b[rows] - share_c[rows], share_b[rows], share_c[rows]], axis=1)
     return Fragments(samples, keep[which[rows]], shares.astype(np.float32), distance[rows])
+
+
+def _planes(
+    points: NDArray[np.float64], depth: NDArray[np.float64], faces: NDArray[np.int64], inverse: NDArray[np.float64],
+    x0: NDArray[np.float64], y0: NDArray[np.float64],
+) -> NDArray[np.float32]:  # fmt: skip
+    """Per triangle, float32 (F, 9): share of corner b at the first sample and its slopes, the same of c, depths."""
+    a, b, c = (points[faces[:, corner]].T for corner in range(3))
+    b_dx, b_dy = (c[1] - a[1]) * inverse, -(c[0] - a[0]) * inverse
+    c_dx, c_dy = -(b[1] - a[1]) * inverse, (b[0] - a[0]) * inverse
+    b_0 = (x0 - a[0]) * b_dx + (y0 - a[1]) * b_dy
+    c_0 = (x0 - a[0]) * c_dx + (y0 - a[1]) * c_dy
+    z = depth[faces].T
+    return np.stack([b_0, b_dx, b_dy, c_0, c_dx, c_dy, z[0], z[1] - z[0], z[2] - z[0]], axis=1).astype(np.float32)

@@ -30,7 +30,18 @@ class SampleFile:
 
 def sample_world() -> World:
     """The world of the samples: eight people, one court, two cameras whose views overlap in part."""
-    return World.make(SEED, people=PEOPLE, cameras=2, layout="mixed", duration_s=DURATION_S, fps=FPS, size=SIZE, light=1.0, obstacles=3, roam=0.3)
+    return World.make(
+        SEED,
+        people=PEOPLE,
+        cameras=2,
+        layout="mixed",
+        duration_s=DURATION_S,
+        fps=FPS,
+        size=SIZE,
+        light=1.0,
+        obstacles=3,
+        roam=0.3,
+    )
 
 
 def make_samples(folder: Path) -> list[SampleFile]:

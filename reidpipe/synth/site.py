@@ -13,7 +13,17 @@ from reidpipe.synth import surfaces
 from reidpipe.synth.camera import Camera, sample_response
 from reidpipe.synth.scene import Rectangle, Sun
 
-__all__ = ["Court", "Door", "Layout", "Obstacle", "Site", "build_site", "court_rectangles", "obstacle_shadows", "place_cameras"]
+__all__ = [
+    "Court",
+    "Door",
+    "Layout",
+    "Obstacle",
+    "Site",
+    "build_site",
+    "court_rectangles",
+    "obstacle_shadows",
+    "place_cameras",
+]
 
 Array: TypeAlias = NDArray[np.float64]
 Layout: TypeAlias = Literal["overlap", "apart", "mixed"]
@@ -78,7 +88,7 @@ class Court:
     style: int
 
     def holds(self, xy: Array, margin: float = 0.0) -> NDArray[np.bool_]:
-        """bool (N,): which positions, float64 (N, 2), lie inside its walls, grown by ``margin`` metres."""
+        """Bool (N,): which positions, float64 (N, 2), lie inside its walls, grown by ``margin`` metres."""
         low = np.array([self.x, self.y]) - margin
         high = np.array([self.x + self.width, self.y + self.depth]) + margin
         return np.asarray(((xy >= low) & (xy <= high)).all(axis=-1))
@@ -94,7 +104,16 @@ class Site:
 
 
 def build_site(
-    seed: int, cameras: int, layout: Layout, *, people: int, fps: float, size: tuple[int, int], variation: float, clock_skew_s: float, obstacles: int
+    seed: int,
+    cameras: int,
+    layout: Layout,
+    *,
+    people: int,
+    fps: float,
+    size: tuple[int, int],
+    variation: float,
+    clock_skew_s: float,
+    obstacles: int,
 ) -> Site:
     """Lays out courts and cameras.
 
@@ -113,16 +132,13 @@ def build_site(
     rng = np.random.default_rng([seed, 0x517E])
     per_court = {"overlap": cameras, "apart": 1, "mixed": 2}[layout]
     count = -(-cameras // per_court)
-    crowd = people / count
-    width, depth = {"overlap": (17.0, 13.0), "apart": (13.0, 11.0), "mixed": (20.0, 11.0)}[layout]
-    grow = float(np.clip(np.sqrt(crowd / 14.0), 1.0, 1.55))
-    width, depth = width * grow, depth * (1 + 0.6 * (grow - 1))
+    width, depth = _court_size(layout, people / count)
     courts: list[Court] = []
     placed: list[Camera] = []
     x = 0.0
     for index in range(count):
         inside = min(per_court, cameras - index * per_court)
-        views = place_cameras(x, width, depth, inside, layout, size)
+        views = place_cameras(x, width, depth, inside, layout)
         doors = (
             Door("west", x, float(rng.uniform(0.55, 0.75)) * depth),
             Door("east", x + width, float(rng.uniform(0.55, 0.75)) * depth),
@@ -136,17 +152,28 @@ def build_site(
         for position, target in views:
             placed.append(_camera(rng, len(placed), index, position, target, size, fps, variation, clock_skew_s))
         x += width + GAP_M
+    return Site(tuple(courts), tuple(placed), _sample_sun(rng))
+
+
+def _court_size(layout: Layout, crowd: float) -> tuple[float, float]:
+    """Width and depth of a court for so many people, metres."""
+    width, depth = {"overlap": (17.0, 13.0), "apart": (13.0, 11.0), "mixed": (20.0, 11.0)}[layout]
+    grow = float(np.clip(np.sqrt(crowd / 14.0), 1.0, 1.9))
+    return width * grow, depth * (1 + 0.6 * (grow - 1))
+
+
+def _sample_sun(rng: np.random.Generator) -> Sun:
     elevation, azimuth = rng.uniform(0.65, 1.1), rng.uniform(0, 2 * np.pi)
     cloud = float(rng.uniform(0.0, 0.9))
-    direction = (float(np.cos(elevation) * np.cos(azimuth)), float(np.cos(elevation) * np.sin(azimuth)), float(np.sin(elevation)))
-    return Site(tuple(courts), tuple(placed), Sun(direction, 0.75 * (1 - cloud), 0.55 + 0.35 * cloud))
+    flat = float(np.cos(elevation))
+    direction = (flat * float(np.cos(azimuth)), flat * float(np.sin(azimuth)), float(np.sin(elevation)))
+    return Sun(direction, 0.75 * (1 - cloud), 0.55 + 0.35 * cloud)
 
 
 def place_cameras(
-    x: float, width: float, depth: float, count: int, layout: Layout, size: tuple[int, int]
+    x: float, width: float, depth: float, count: int, layout: Layout
 ) -> list[tuple[tuple[float, float, float], tuple[float, float]]]:
     """Position (x, y, z) and looked-at ground point (x, y) of each camera of a court, metres."""
-    del size
     if layout == "apart" or count == 1:
         return [((x + 0.22 * width, 0.3, 3.0), (x + 0.56 * width, 0.56 * depth))]
     if layout == "mixed":
@@ -158,14 +185,18 @@ def place_cameras(
     for k in range(count):
         angle = -np.pi / 2 + np.pi * 1.25 * (k / max(count - 1, 1) - 0.5) * (1 if count > 2 else 0.62)
         reach = 0.5 / max(abs(np.cos(angle)) / 0.96, abs(np.sin(angle)) / 0.96)
-        position = (x + width * (0.5 + reach * np.cos(angle)), depth * (0.5 + reach * np.sin(angle)), 2.9 + 0.25 * (k % 3))
+        position = (
+            x + width * (0.5 + reach * np.cos(angle)),
+            depth * (0.5 + reach * np.sin(angle)),
+            2.9 + 0.25 * (k % 3),
+        )
         places.append(((float(position[0]), float(position[1]), position[2]), (x + 0.5 * width, 0.54 * depth)))
     return places
 
 
 def _camera(
-    rng: np.random.Generator, number: int, court: int, position: tuple[float, float, float], target: tuple[float, float],
-    size: tuple[int, int], fps: float, variation: float, skew: float,
+    rng: np.random.Generator, number: int, court: int, position: tuple[float, float, float],
+    target: tuple[float, float], size: tuple[int, int], fps: float, variation: float, skew: float,
 ) -> Camera:  # fmt: skip
     away = np.array([target[0] - position[0], target[1] - position[1]])
     distance = float(np.hypot(*away))
@@ -180,7 +211,14 @@ def _camera(
 
 
 def _stand_about(
-    rng: np.random.Generator, x: float, width: float, depth: float, doors: tuple[Door, ...], clear: list[Array], count: int, first: int
+    rng: np.random.Generator,
+    x: float,
+    width: float,
+    depth: float,
+    doors: tuple[Door, ...],
+    clear: list[Array],
+    count: int,
+    first: int,
 ) -> tuple[Obstacle, ...]:
     kinds = ("pillar", "planter", "pillar", "kiosk", "bench", "sign")
     things: list[Obstacle] = []
@@ -200,13 +238,19 @@ def _stand_about(
             if far and free and way:
                 things.append(Obstacle(float(place[0]), float(place[1]), half_x, half_y, height, kind))
                 break
-    things.append(Obstacle(x + width * 0.30, depth - 1.15, 2.2, 0.9, 1.9, "van") if width > 16 else Obstacle(x + width * 0.25, depth - 0.5, 0.8, 0.25, 0.48, "bench"))
+    things.append(
+        Obstacle(x + width * 0.30, depth - 1.15, 2.2, 0.9, 1.9, "van")
+        if width > 16
+        else Obstacle(x + width * 0.25, depth - 0.5, 0.8, 0.25, 0.48, "bench")
+    )
     return tuple(things)
 
 
 def _box(rng: np.random.Generator, thing: Obstacle) -> list[Rectangle]:
     """The four sides and the top of an obstacle."""
-    style = {"pillar": "stone", "planter": "stone", "kiosk": "metal", "bench": "wood", "sign": "dark", "van": "van"}[thing.kind]
+    style = {"pillar": "stone", "planter": "stone", "kiosk": "metal", "bench": "wood", "sign": "dark", "van": "van"}[
+        thing.kind
+    ]
     low = 0.3 if thing.kind == "van" else 0.0
     x0, x1, y0, y1 = thing.x - thing.half_x, thing.x + thing.half_x, thing.y - thing.half_y, thing.y + thing.half_y
     top = thing.height
@@ -222,17 +266,20 @@ def _box(rng: np.random.Generator, thing: Obstacle) -> list[Rectangle]:
         front = surfaces.panel(rng, a1 - a0, tall, look)
         flank = surfaces.panel(rng, b1 - b0, tall, look)
         down = (0.0, 0.0, -tall)
+        lid = surfaces.panel(rng, a1 - a0, b1 - b0, "hedge" if look == "hedge" else "stone")
         sides += [
             Rectangle((a0, b0, height), (a1 - a0, 0.0, 0.0), down, front),
             Rectangle((a0, b1, height), (a1 - a0, 0.0, 0.0), down, front),
             Rectangle((a0, b0, height), (0.0, b1 - b0, 0.0), down, flank),
             Rectangle((a1, b0, height), (0.0, b1 - b0, 0.0), down, flank),
-            Rectangle((a0, b0, height), (a1 - a0, 0.0, 0.0), (0.0, b1 - b0, 0.0), surfaces.panel(rng, a1 - a0, b1 - b0, "hedge" if look == "hedge" else "stone")),
-        ]  # fmt: skip
+            Rectangle((a0, b0, height), (a1 - a0, 0.0, 0.0), (0.0, b1 - b0, 0.0), lid),
+        ]
     return sides
 
 
-def _pieces(picture: NDArray[np.float32], start: Array, along: Array, height: float, hole: float | None) -> list[Rectangle]:
+def _pieces(
+    picture: NDArray[np.float32], start: Array, along: Array, height: float, hole: float | None
+) -> list[Rectangle]:
     """A wall of texture ``picture`` with a door whose middle is ``hole`` metres from ``start``."""
     length = float(np.hypot(*along[:2]))
     unit = along / length
@@ -240,9 +287,14 @@ def _pieces(picture: NDArray[np.float32], start: Array, along: Array, height: fl
 
     def piece(left: float, right: float, low: float, high: float) -> Rectangle:
         corner = start + unit * left + (0, 0, high)
-        part = picture[round((height - high) * per) : max(round((height - low) * per), 1), round(left * per) : round(right * per)]
+        part = picture[
+            round((height - high) * per) : max(round((height - low) * per), 1), round(left * per) : round(right * per)
+        ]
         return Rectangle(
-            (float(corner[0]), float(corner[1]), float(corner[2])), tuple(unit * (right - left)), (0.0, 0.0, low - high), np.ascontiguousarray(part)  # type: ignore[arg-type]
+            (float(corner[0]), float(corner[1]), float(corner[2])),
+            tuple(unit * (right - left)),
+            (0.0, 0.0, low - high),
+            np.ascontiguousarray(part),
         )
 
     if hole is None:
@@ -260,15 +312,27 @@ def court_rectangles(seed: int, court: Court) -> list[Rectangle]:
     wide, deep = court.width + 2 * margin, court.depth + 2 * margin
     out = [
         Rectangle(
-            (court.x - margin, court.y - margin, 0.0), (wide, 0, 0), (0, deep, 0), surfaces.ground(rng, wide, deep, floors[court.style % 4]), floor=True
+            (court.x - margin, court.y - margin, 0.0),
+            (wide, 0, 0),
+            (0, deep, 0),
+            surfaces.ground(rng, wide, deep, floors[court.style % 4]),
+            floor=True,
         )
     ]
     holes = {door.wall: door for door in court.doors}
     spans = {
         "south": (np.array([court.x, court.y, 0.0]), np.array([court.width, 0.0, 0.0]), None),
-        "north": (np.array([court.x, court.y + court.depth, 0.0]), np.array([court.width, 0.0, 0.0]), holes["north"].x - court.x),
+        "north": (
+            np.array([court.x, court.y + court.depth, 0.0]),
+            np.array([court.width, 0.0, 0.0]),
+            holes["north"].x - court.x,
+        ),
         "west": (np.array([court.x, court.y, 0.0]), np.array([0.0, court.depth, 0.0]), holes["west"].y - court.y),
-        "east": (np.array([court.x + court.width, court.y, 0.0]), np.array([0.0, court.depth, 0.0]), holes["east"].y - court.y),
+        "east": (
+            np.array([court.x + court.width, court.y, 0.0]),
+            np.array([0.0, court.depth, 0.0]),
+            holes["east"].y - court.y,
+        ),
     }
     for k, (start, along, hole) in enumerate(spans.values()):
         picture = surfaces.wall(rng, float(np.hypot(*along[:2])), WALL_M, walls[(court.style // 4 + k) % 4])
@@ -289,8 +353,8 @@ def _lobby(rng: np.random.Generator, door: Door) -> list[Rectangle]:
     dark = surfaces.panel(rng, 8.0, DOOR_HEIGHT_M + 0.2, "stone") * np.float32(0.8)
     roof = np.array([door.x, door.y, DOOR_HEIGHT_M]) - 4.0 * side
     return [
-        Rectangle(tuple(corner), tuple(8.0 * side), (0.0, 0.0, -DOOR_HEIGHT_M - 0.2), dark, glow=0.45),  # type: ignore[arg-type]
-        Rectangle(tuple(roof), tuple(8.0 * side), (LOBBY_M * out_x, LOBBY_M * out_y, 0.0), dark[:40], glow=0.45),  # type: ignore[arg-type]
+        Rectangle(tuple(corner), tuple(8.0 * side), (0.0, 0.0, -DOOR_HEIGHT_M - 0.2), dark, glow=0.45),
+        Rectangle(tuple(roof), tuple(8.0 * side), (LOBBY_M * out_x, LOBBY_M * out_y, 0.0), dark[:40], glow=0.45),
     ]
 
 
@@ -298,10 +362,18 @@ def obstacle_shadows(court: Court, sun: Sun) -> list[Array]:
     """Where obstacles and walls keep the sun off the ground: convex counter-clockwise outlines, float64 (K, 2)."""
     slope = -np.array(sun.direction[:2]) / sun.direction[2]
     outlines = []
-    boxes = [(thing.x - thing.half_x, thing.x + thing.half_x, thing.y - thing.half_y, thing.y + thing.half_y, thing.height) for thing in court.obstacles]
+    boxes = [
+        (thing.x - thing.half_x, thing.x + thing.half_x, thing.y - thing.half_y, thing.y + thing.half_y, thing.height)
+        for thing in court.obstacles
+    ]
     far = LOBBY_M + 0.3
     x0, x1, y0, y1 = court.x, court.x + court.width, court.y, court.y + court.depth
-    boxes += [(x0 - far, x0, y0 - far, y1 + far, WALL_M), (x1, x1 + far, y0 - far, y1 + far, WALL_M), (x0, x1, y1, y1 + far, WALL_M), (x0, x1, y0 - 0.2, y0, WALL_M)]
+    boxes += [
+        (x0 - far, x0, y0 - far, y1 + far, WALL_M),
+        (x1, x1 + far, y0 - far, y1 + far, WALL_M),
+        (x0, x1, y1, y1 + far, WALL_M),
+        (x0, x1, y0 - 0.2, y0, WALL_M),
+    ]
     for left, right, low, high, tall in boxes:
         foot = np.array([(left, low), (right, low), (right, high), (left, high)])
         points = np.concatenate([foot, foot + slope * tall]).astype(np.float32)

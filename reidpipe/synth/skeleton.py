@@ -23,9 +23,10 @@ STRIDE_M = 1.42
 BONES = (
     "pelvis", "spine", "chest", "head",
     "arm_l", "forearm_l", "hand_l", "arm_r", "forearm_r", "hand_r",
-    "thigh_l", "shin_l", "foot_l", "thigh_r", "shin_r", "foot_r",
+    "thigh_l", "shin_l", "foot_l", "thigh_r", "shin_r", "foot_r", "bag",
 )  # fmt: skip
-PARENTS = (-1, 0, 1, 2, 2, 4, 5, 2, 7, 8, 0, 10, 11, 0, 13, 14)
+BAG = 16
+PARENTS = (-1, 0, 1, 2, 2, 4, 5, 2, 7, 8, 0, 10, 11, 0, 13, 14, 6)
 
 JOINTS: Array = np.array(
     [
@@ -33,7 +34,7 @@ JOINTS: Array = np.array(
         (-0.01, 0.182, 1.41), (0.0, 0.218, 1.125), (0.0, 0.237, 0.87),
         (-0.01, -0.182, 1.41), (0.0, -0.218, 1.125), (0.0, -0.237, 0.87),
         (0.0, 0.088, 0.90), (0.004, 0.093, 0.50), (-0.004, 0.098, 0.075),
-        (0.0, -0.088, 0.90), (0.004, -0.093, 0.50), (-0.004, -0.098, 0.075),
+        (0.0, -0.088, 0.90), (0.004, -0.093, 0.50), (-0.004, -0.098, 0.075), (0.015, 0.236, 0.74),
     ]
 )  # fmt: skip
 
@@ -65,14 +66,12 @@ def gait_angles(phase: Array, amplitude: Array, style: Array) -> Array:
             arm spread (rad), left forearm raised (rad, 0 = hanging), right forearm raised (rad).
 
     Returns:
-        float64 (P, 16, 3): rotation in radians about x (side), y (flexion) and z (twist) of each bone of ``BONES``.
+        float64 (P, 17, 3): rotation in radians about x (side), y (flexion) and z (twist) of each bone of ``BONES``.
     """
     angles = np.zeros((len(phase), len(BONES), 3))
     swing, bend, lean, spread, raised_l, raised_r = style.T
     walk = np.minimum(amplitude, 1.2)
-    for side, (first_leg, first_arm, offset, sign, raised) in enumerate(
-        ((10, 4, 0.0, 1.0, raised_l), (13, 7, 0.5, -1.0, raised_r))
-    ):
+    for first_leg, first_arm, offset, sign, raised in ((10, 4, 0.0, 1.0, raised_l), (13, 7, 0.5, -1.0, raised_r)):
         leg = phase + offset
         angles[:, first_leg, 1] = -np.radians(_periodic(HIP_DEG, leg)) * walk
         angles[:, first_leg + 1, 1] = np.radians(_periodic(KNEE_DEG, leg)) * walk + 0.03
@@ -85,7 +84,6 @@ def gait_angles(phase: Array, amplitude: Array, style: Array) -> Array:
         angles[:, first_arm + 1, 1] = -(bend + 0.16 * walk * (1.0 + forward) + raised)
         angles[:, first_arm + 1, 2] = -sign * (0.15 + 0.5 * (raised > 0.3))
         angles[:, first_arm + 2, 1] = -0.10
-        del side
     turn = np.cos(2 * np.pi * phase) * walk
     angles[:, 0, 2] = -0.07 * turn
     angles[:, 0, 0] = 0.035 * np.sin(2 * np.pi * phase) * walk
@@ -113,13 +111,13 @@ def bone_matrices(angles: Array, joints: Array, xy: Array, heading: Array) -> Ar
     """Forward kinematics, feet put on the ground.
 
     Args:
-        angles: float64 (P, 16, 3) from ``gait_angles``.
-        joints: float64 (P, 16, 3), each person's joints at rest, metres.
+        angles: float64 (P, 17, 3) from ``gait_angles``.
+        joints: float64 (P, 17, 3), each person's joints at rest, metres.
         xy: float64 (P, 2), where they stand, metres.
         heading: float64 (P,), walking direction, radians from the world's x axis, counter-clockwise.
 
     Returns:
-        float64 (P, 16, 3, 4): affine matrices from the rest body to the world.
+        float64 (P, 17, 3, 4): affine matrices from the rest body to the world.
     """
     local = _rotations(angles)
     facing = _rotations(np.stack([np.zeros_like(heading), np.zeros_like(heading), heading], axis=-1))
@@ -131,6 +129,7 @@ def bone_matrices(angles: Array, joints: Array, xy: Array, heading: Array) -> Ar
         turned[:, bone] = turned[:, parent] @ local[:, bone]
         offset = (joints[:, bone] - joints[:, parent])[:, :, None]
         moved[:, bone] = moved[:, parent] + (turned[:, parent] @ offset)[:, :, 0]
+    turned[:, BAG] = facing  # A bag hangs down from the hand.
     soles = []
     for foot in (12, 15):
         scale = joints[:, foot, 2] / JOINTS[12, 2]

@@ -16,14 +16,22 @@ Picture: TypeAlias = NDArray[np.float32]
 TEXELS_PER_M = 48
 
 
-def _plain(rng: np.random.Generator, width_m: float, height_m: float, grey: float, tint: float, rough: float) -> Picture:
+def _plain(
+    rng: np.random.Generator, width_m: float, height_m: float, grey: float, tint: float, rough: float
+) -> Picture:
     height, width = max(8, round(height_m * TEXELS_PER_M)), max(8, round(width_m * TEXELS_PER_M))
     colour = grey * (1 + tint * rng.uniform(-1, 1, 3))
-    field = 1 + rough * cloudy(rng, height, width, cell=90, octaves=4) + 0.5 * rough * cloudy(rng, height, width, cell=4, octaves=2)
+    field = (
+        1
+        + rough * cloudy(rng, height, width, cell=90, octaves=4)
+        + 0.5 * rough * cloudy(rng, height, width, cell=4, octaves=2)
+    )
     return np.asarray(np.clip(field[..., None] * colour, 0.03, 0.95), dtype=np.float32)
 
 
-def _grooves(picture: Picture, step_x_m: float, step_y_m: float, *, shift: float, depth: float, line_m: float = 0.02) -> Picture:
+def _grooves(
+    picture: Picture, step_x_m: float, step_y_m: float, *, shift: float, depth: float, line_m: float = 0.02
+) -> Picture:
     """Draws joints between stones in place; ``shift`` moves every other row by that share of a stone."""
     height, width = picture.shape[:2]
     y = np.arange(height, dtype=np.float32)[:, None] / TEXELS_PER_M
@@ -50,14 +58,27 @@ def ground(rng: np.random.Generator, width_m: float, height_m: float, style: str
     for _ in range(int(width_m * height_m / 6)):
         place = (int(rng.integers(picture.shape[1])), int(rng.integers(picture.shape[0])))
         radius = int(rng.integers(2, 10))
-        cv2.ellipse(picture, place, (radius, max(1, radius // 2)), float(rng.uniform(0, 180)), 0, 360, [float(v) for v in picture[place[1], place[0]] * rng.uniform(0.75, 0.93)], -1)
+        cv2.ellipse(
+            picture,
+            place,
+            (radius, max(1, radius // 2)),
+            float(rng.uniform(0, 180)),
+            0,
+            360,
+            [float(v) for v in picture[place[1], place[0]] * rng.uniform(0.75, 0.93)],
+            -1,
+        )
     return picture
 
 
 def wall(rng: np.random.Generator, width_m: float, height_m: float, style: str) -> Picture:
     """A house wall, first row = top; styles: brick, plaster, concrete, shop."""
     if style == "brick":
-        picture = _plain(rng, width_m, height_m, 1.0, 0.0, 0.05) * np.array([0.30, 0.36, 0.55], dtype=np.float32) * rng.uniform(0.8, 1.15)
+        picture = (
+            _plain(rng, width_m, height_m, 1.0, 0.0, 0.05)
+            * np.array([0.30, 0.36, 0.55], dtype=np.float32)
+            * rng.uniform(0.8, 1.15)
+        )
         picture = _grooves(picture.astype(np.float32), 0.44, 0.15, shift=0.5, depth=-0.22)
     elif style == "concrete":
         picture = _grooves(_plain(rng, width_m, height_m, 0.55, 0.04, 0.05), 2.4, 1.5, shift=0.0, depth=0.3)
@@ -79,7 +100,9 @@ def _windows(picture: Picture, rng: np.random.Generator, width_m: float, height_
         left, right = round(x * per), round((x + wide) * per)
         bottom = round((height_m - sill) * per)
         top = max(2, round((height_m - sill - tall) * per))
-        glass = np.linspace(0.42, 0.16, bottom - top, dtype=np.float32)[:, None, None] * np.array([1.12, 1.0, 0.9], dtype=np.float32)
+        glass = np.linspace(0.42, 0.16, bottom - top, dtype=np.float32)[:, None, None] * np.array(
+            [1.12, 1.0, 0.9], dtype=np.float32
+        )
         shine = 1 + 0.25 * cloudy(rng, bottom - top, right - left, cell=70, octaves=2)
         picture[top:bottom, left:right] = np.clip(glass * shine[..., None], 0.05, 0.8)
         cv2.rectangle(picture, (left, top), (right, bottom), frame, 4)

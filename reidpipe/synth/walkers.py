@@ -52,7 +52,10 @@ class Paths:
         position = min(max((time_s - self.start_s) / self.step_s, 0.0), len(self.xy) - 1.0)
         low = min(int(position), len(self.xy) - 2)
         share = position - low
-        values = [field[low] * (1 - share) + field[low + 1] * share for field in (self.xy, self.heading, self.phase, self.amplitude)]
+        values = [
+            field[low] * (1 - share) + field[low + 1] * share
+            for field in (self.xy, self.heading, self.phase, self.amplitude)
+        ]
         return Motion(*values)
 
 
@@ -88,10 +91,10 @@ def _through(court: Court, door: Door, out: bool) -> list[_Leg]:
     middle = 0.55 * LOBBY_M
     outer = (door.x + middle * dx, door.y + middle * dy)
     hidden = (outer[0] + HIDDEN_SIDE_M * abs(dy), outer[1] + HIDDEN_SIDE_M * abs(dx))
-    reach = 0.85
+    wide, tall = 0.85 * abs(dy) + 0.3 * abs(dx), 0.85 * abs(dx) + 0.3 * abs(dy)
     way = (
-        min(inner[0], outer[0]) - reach * abs(dy) - 0.3 * abs(dx), min(inner[1], outer[1]) - reach * abs(dx) - 0.3 * abs(dy),
-        max(inner[0], outer[0]) + reach * abs(dy) + 0.3 * abs(dx), max(inner[1], outer[1]) + reach * abs(dx) + 0.3 * abs(dy),
+        min(inner[0], outer[0]) - wide, min(inner[1], outer[1]) - tall,
+        max(inner[0], outer[0]) + wide, max(inner[1], outer[1]) + tall,
     )  # fmt: skip
     lane = (
         min(outer[0], hidden[0]) - 0.5, min(outer[1], hidden[1]) - 0.5,
@@ -103,7 +106,9 @@ def _through(court: Court, door: Door, out: bool) -> list[_Leg]:
     return [_Leg(outer, lane, 0.0), _Leg(inner, way, 0.0)]
 
 
-def _plan(rng: np.random.Generator, courts: Sequence[Court], horizon_s: float, roam: float) -> tuple[tuple[float, float], list[_Leg]]:
+def _plan(
+    rng: np.random.Generator, courts: Sequence[Court], horizon_s: float, roam: float
+) -> tuple[tuple[float, float], list[_Leg]]:
     """A start and the legs of one person: spots in one view after the other, doors, breaks outside, other courts."""
     free = (-1e9, -1e9, 1e9, 1e9)
     here = courts[int(rng.integers(len(courts)))]
@@ -148,7 +153,9 @@ def _circles(courts: Sequence[Court]) -> Array:
     return np.concatenate([thing.circles() for court in courts for thing in court.obstacles])
 
 
-def walk(seed: int, looks: Sequence[Look], courts: Sequence[Court], start_s: float, duration_s: float, roam: float) -> Paths:
+def walk(
+    seed: int, looks: Sequence[Look], courts: Sequence[Court], start_s: float, duration_s: float, roam: float
+) -> Paths:
     """Simulates everybody.
 
     Args:
@@ -160,7 +167,9 @@ def walk(seed: int, looks: Sequence[Look], courts: Sequence[Court], start_s: flo
         roam: Chance, at every place, to leave the court next.
     """
     count = len(looks)
-    plans = [_plan(np.random.default_rng([seed, person, 0x9A7]), courts, duration_s + 20, roam) for person in range(count)]
+    plans = [
+        _plan(np.random.default_rng([seed, person, 0x9A7]), courts, duration_s + 20, roam) for person in range(count)
+    ]
     position = np.array([start for start, _ in plans])
     pace = np.array([look.pace_m_s for look in looks])
     targets = np.array([legs[0].target for _, legs in plans])
@@ -187,7 +196,9 @@ def walk(seed: int, looks: Sequence[Look], courts: Sequence[Court], start_s: flo
             targets[person] = legs[stage[person]].target
             boxes[person] = legs[stage[person]].box
         velocity = _velocities(position, velocity, targets, np.where(waiting > 0, 0.0, pace), circles)
-        position = np.clip(position + velocity * STEP_S, np.minimum(boxes[:, :2], position), np.maximum(boxes[:, 2:], position))
+        position = np.clip(
+            position + velocity * STEP_S, np.minimum(boxes[:, :2], position), np.maximum(boxes[:, 2:], position)
+        )
         if step >= 0:
             trail[step] = position
     return _with_gait(trail, looks, start_s)

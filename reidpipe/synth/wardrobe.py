@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -57,94 +57,145 @@ def _bgr(code: str) -> Colour:
     return (blue, green, red)
 
 
-SKINS = ("f1d3c0", "e8bfa3", "dca987", "c98f68", "a9714b", "8a5a3a", "66412a", "4a2f20")
+SKINS = ("e8c6af", "deb396", "d29f7d", "c98f68", "a9714b", "8a5a3a", "66412a", "4a2f20")
+SKIN_ODDS = (3.0, 3.0, 2.5, 2.0, 1.5, 1.2, 1.0, 0.8)
 HAIRS = ("17130f", "2a1d14", "1d1a1a", "3d2817", "5b3a1e", "7d5a33", "a57c46", "c9a66b", "8b3a1c", "8e8c8a", "c9c7c4")
-NEUTRALS = ("1a1b1e", "26282d", "3a3d43", "5a5e66", "8b9097", "b9bcc0", "e6e6e3", "f4f3ef", "1d2740", "27365c", "4b3f33", "c3b299")
-BRIGHTS = (
-    "b3202c", "d8423a", "8c1f3c", "e07a2c", "e9b83a", "f0d95a", "2f7a3f", "5ba55a", "1f5f52", "2b6ea8", "4f9bd6", "16479a",
-    "6a3f93", "a46bbf", "d96a9c", "f0a8bf", "36b0ab", "7c8a3a", "a0522d", "e4572e",
+HAIR_ODDS = (4.0, 3.0, 3.0, 3.0, 2.0, 1.5, 1.0, 1.0, 0.6, 1.0, 0.7)
+NEUTRALS = (
+    "1a1b1e", "26282d", "3a3d43", "5a5e66", "8b9097", "b9bcc0", "e6e6e3", "f4f3ef", "1d2740", "27365c", "4b3f33",
+    "c3b299",
 )  # fmt: skip
-TROUSERS = ("20242e", "2c3a55", "3c5279", "5f7ba3", "1b1b1d", "2b2b2e", "55585d", "7d7464", "b5a585", "4a3c2e", "4b553c", "8a8f96", "e5e2da")
+BRIGHTS = (
+    "b3202c", "d8423a", "8c1f3c", "e07a2c", "e9b83a", "f0d95a", "2f7a3f", "5ba55a", "1f5f52", "2b6ea8", "4f9bd6",
+    "16479a", "6a3f93", "a46bbf", "d96a9c", "f0a8bf", "36b0ab", "7c8a3a", "a0522d", "e4572e",
+)  # fmt: skip
+TROUSERS = (
+    "20242e", "2c3a55", "3c5279", "5f7ba3", "1b1b1d", "2b2b2e", "55585d", "7d7464", "b5a585", "4a3c2e", "4b553c",
+    "8a8f96", "e5e2da",
+)  # fmt: skip
 SHOES = ("16161a", "2a2320", "4a3425", "f0f0ee", "e8e8e8", "7a7d82", "27365c", "9c2b2b", "8a6a44")
 BAGS = ("1a1b1e", "2a2d33", "5b3a22", "8b2330", "27365c", "3f5d3a", "9a9da2", "c98a3a", "7a3f93")
 
 
-def sample_look(seed: int, index: int) -> Look:
-    """The look of person ``index`` of the world ``seed``; independent of how many people there are."""
-    rng = np.random.default_rng([seed, index, 0x10C])
+class _Draw:
+    """Draws of one person's seed."""
 
-    def pick(options: tuple[str, ...], odds: tuple[float, ...] | None = None) -> str:
+    def __init__(self, seed: int, index: int) -> None:
+        self.rng = np.random.default_rng([seed, index, 0x10C])
+
+    def pick(self, options: tuple[str, ...], odds: tuple[float, ...] | None = None) -> str:
+        """One of the options; ``odds`` need not sum to 1."""
         chance = None if odds is None else np.array(odds) / sum(odds)
-        return str(options[int(rng.choice(len(options), p=chance))])
+        return str(options[int(self.rng.choice(len(options), p=chance))])
 
-    def colour(codes: tuple[str, ...]) -> Colour:
-        blue, green, red = np.clip(np.array(_bgr(pick(codes))) * rng.uniform(0.85, 1.12) + rng.normal(0, 0.015, 3), 0.02, 0.97)
+    def colour(self, codes: tuple[str, ...]) -> Colour:
+        """A shade of one of the colours."""
+        pure = np.array(_bgr(self.pick(codes)))
+        blue, green, red = np.clip(pure * self.rng.uniform(0.85, 1.12) + self.rng.normal(0, 0.015, 3), 0.02, 0.97)
         return (float(blue), float(green), float(red))
 
-    womanly = bool(rng.random() < 0.5)
-    child = bool(rng.random() < 0.04)
-    height = float(np.clip(rng.normal(1.655 if womanly else 1.775, 0.065), 1.5, 1.98)) if not child else float(rng.uniform(1.2, 1.45))
-    girth = float(np.clip(rng.normal(0.96 if womanly else 1.03, 0.085), 0.82, 1.32))
-    skin_index = int(rng.choice(len(SKINS), p=np.array([3, 3, 2.5, 2, 1.5, 1.2, 1, 0.8]) / 15))
-    hair_code = pick(HAIRS, (4, 3, 3, 3, 2, 1.5, 1, 1, 0.6, 1, 0.7)) if skin_index < 4 else pick(HAIRS[:4])
+    def chance(self, share: float) -> bool:
+        """True for that share of people."""
+        return bool(self.rng.random() < share)
+
+    def between(self, low: float, high: float) -> float:
+        """Evenly spread."""
+        return float(self.rng.uniform(low, high))
+
+    def around(self, mean: float, spread: float, low: float, high: float) -> float:
+        """Bell-shaped, cut at both ends."""
+        return float(np.clip(self.rng.normal(mean, spread), low, high))
+
+
+class _Clothes(NamedTuple):
+    """What a person wears."""
+
+    hair: str
+    top: str
+    bottom: str
+    top_colour: Colour
+    second_colour: Colour
+    pattern: str
+    bottom_colour: Colour
+
+
+def _clothes(draw: _Draw, womanly: bool) -> _Clothes:
     if womanly:
-        hair = pick(("long", "ponytail", "bob", "bun", "short", "scarf"), (4, 3, 2.5, 1.5, 0.7, 0.8))
-        top = pick(
+        hair = draw.pick(("long", "ponytail", "bob", "bun", "short", "scarf"), (4, 3, 2.5, 1.5, 0.7, 0.8))
+        top = draw.pick(
             ("tshirt", "shirt", "sweater", "hoodie", "jacket", "open_jacket", "coat", "dress", "summer_dress", "vest"),
             (2, 1.5, 2, 1.5, 2, 1.5, 2, 1, 1, 0.7),
         )
-        bottom = pick(("slim", "leggings", "straight", "wide", "skirt", "shorts"), (3, 2, 2, 1, 1.7, 0.6))
+        bottom = draw.pick(("slim", "leggings", "straight", "wide", "skirt", "shorts"), (3, 2, 2, 1, 1.7, 0.6))
     else:
-        hair = pick(("short", "buzz", "medium", "bald", "afro", "long"), (6, 2, 2, 1, 0.6, 0.4))
-        top = pick(
+        hair = draw.pick(("short", "buzz", "medium", "bald", "afro", "long"), (6, 2, 2, 1, 0.6, 0.4))
+        top = draw.pick(
             ("tshirt", "shirt", "sweater", "hoodie", "jacket", "open_jacket", "blazer", "coat", "vest"),
             (2.5, 2, 2, 2, 2.5, 1.5, 1.2, 1.2, 0.7),
         )
-        bottom = pick(("straight", "slim", "wide", "shorts"), (4, 2.5, 1, 0.9))
-    if top in ("dress", "summer_dress"):
-        bottom = "skirt"
-    bright = rng.random() < 0.55
-    top_colour = colour(BRIGHTS if bright else NEUTRALS)
-    second = colour(NEUTRALS if bright or rng.random() < 0.5 else BRIGHTS)
+        bottom = draw.pick(("straight", "slim", "wide", "shorts"), (4, 2.5, 1, 0.9))
+    one_piece = top in ("dress", "summer_dress")
+    bottom = "skirt" if one_piece else bottom
+    bright = draw.chance(0.55)
+    top_colour = draw.colour(BRIGHTS if bright else NEUTRALS)
+    second = draw.colour(NEUTRALS if bright or draw.chance(0.5) else BRIGHTS)
     pattern = "plain"
     if top in ("tshirt", "sweater", "hoodie", "vest", "dress", "summer_dress"):
-        pattern = pick(("plain", "stripes", "logo", "block", "chest_band", "dots"), (4, 2, 2, 1.5, 1, 0.7))
+        pattern = draw.pick(("plain", "stripes", "logo", "block", "chest_band", "dots"), (4, 2, 2, 1.5, 1, 0.7))
     elif top in ("shirt", "jacket", "coat"):
-        pattern = pick(("plain", "check", "pinstripe", "block", "yoke"), (4.5, 1.6, 1, 0.8, 0.9))
-    bottom_colour = top_colour if top in ("dress", "summer_dress") else colour(BRIGHTS if bottom == "skirt" and rng.random() < 0.5 else TROUSERS)
-    raised = (float(rng.random() < 0.10) * float(rng.uniform(1.2, 1.7)), float(rng.random() < 0.12) * float(rng.uniform(1.2, 1.7)))
+        pattern = draw.pick(("plain", "check", "pinstripe", "block", "yoke"), (4.5, 1.6, 1, 0.8, 0.9))
+    if one_piece:
+        bottom_colour = top_colour
+    else:
+        bottom_colour = draw.colour(BRIGHTS if bottom == "skirt" and draw.chance(0.5) else TROUSERS)
+    return _Clothes(hair, top, bottom, top_colour, second, pattern, bottom_colour)
+
+
+def sample_look(seed: int, index: int) -> Look:
+    """The look of person ``index`` of the world ``seed``; independent of how many people there are."""
+    draw = _Draw(seed, index)
+    womanly = draw.chance(0.5)
+    child = draw.chance(0.04)
+    height = draw.between(1.2, 1.45) if child else draw.around(1.655 if womanly else 1.775, 0.065, 1.5, 1.98)
+    girth = draw.around(0.96 if womanly else 1.03, 0.085, 0.82, 1.32)
+    skin = int(draw.rng.choice(len(SKINS), p=np.array(SKIN_ODDS) / sum(SKIN_ODDS)))
+    hair_code = draw.pick(HAIRS, HAIR_ODDS) if skin < 4 else draw.pick(HAIRS[:4])
+    wears = _clothes(draw, womanly)
+    raised_l = draw.chance(0.10) * draw.between(1.2, 1.7)
+    raised_r = draw.chance(0.12) * draw.between(1.2, 1.7)
     return Look(
-        seed=int(rng.integers(2**31)),
+        seed=int(draw.rng.integers(2**31)),
         height_m=height,
         girth=girth,
-        shoulders=float(np.clip(rng.normal(0.93 if womanly else 1.05, 0.035), 0.85, 1.15)),
-        hips=float(np.clip(rng.normal(1.06 if womanly else 0.97, 0.035), 0.9, 1.18)),
-        bust=float(rng.uniform(0.015, 0.035)) if womanly and not child else 0.0,
-        belly=float(max(0.0, rng.normal(0.0, 0.025) + 0.15 * (girth - 1.0))),
-        skin=_bgr(SKINS[skin_index]),
-        hair=hair,
-        hair_colour=colour(BRIGHTS + NEUTRALS) if hair == "scarf" else _bgr(hair_code),
-        beard=bool(not womanly and not child and rng.random() < 0.3),
-        glasses=bool(rng.random() < 0.2),
-        hat="none" if hair == "scarf" else pick(("none", "cap", "beanie"), (8.2, 1.0, 0.8)),
-        hat_colour=colour(NEUTRALS + BRIGHTS),
-        top=top,
-        top_colour=top_colour,
-        second_colour=second,
-        inner_colour=colour(NEUTRALS if rng.random() < 0.6 else BRIGHTS),
-        pattern=pattern,
-        bottom=bottom,
-        bottom_colour=bottom_colour,
-        shoe=pick(("low", "boot"), (4, 1)),
-        shoe_colour=colour(SHOES),
-        bag=pick(("none", "backpack", "shoulder", "hand"), (5, 2, 1.6, 1.2)),
-        bag_colour=colour(BAGS),
+        shoulders=draw.around(0.93 if womanly else 1.05, 0.035, 0.85, 1.15),
+        hips=draw.around(1.06 if womanly else 0.97, 0.035, 0.9, 1.18),
+        bust=draw.between(0.015, 0.035) if womanly and not child else 0.0,
+        belly=max(0.0, float(draw.rng.normal(0.0, 0.025)) + 0.15 * (girth - 1.0)),
+        skin=_bgr(SKINS[skin]),
+        hair=wears.hair,
+        hair_colour=draw.colour(BRIGHTS + NEUTRALS) if wears.hair == "scarf" else _bgr(hair_code),
+        beard=not womanly and not child and draw.chance(0.3),
+        glasses=draw.chance(0.2),
+        hat="none" if wears.hair == "scarf" else draw.pick(("none", "cap", "beanie"), (8.2, 1.0, 0.8)),
+        hat_colour=draw.colour(NEUTRALS + BRIGHTS),
+        top=wears.top,
+        top_colour=wears.top_colour,
+        second_colour=wears.second_colour,
+        inner_colour=draw.colour(NEUTRALS if draw.chance(0.6) else BRIGHTS),
+        pattern=wears.pattern,
+        bottom=wears.bottom,
+        bottom_colour=wears.bottom_colour,
+        shoe=draw.pick(("low", "boot"), (4, 1)),
+        shoe_colour=draw.colour(SHOES),
+        bag=draw.pick(("none", "backpack", "shoulder", "hand"), (5, 2, 1.6, 1.2)),
+        bag_colour=draw.colour(BAGS),
         style=(
-            float(rng.uniform(0.55, 1.25)),
-            float(rng.uniform(0.10, 0.45)),
-            float(rng.uniform(0.0, 0.09)),
-            float(rng.uniform(0.02, 0.12)) + 0.25 * max(0.0, girth - 1.0),
-            *raised,
+            draw.between(0.55, 1.25),
+            draw.between(0.10, 0.45),
+            draw.between(0.0, 0.09),
+            draw.between(0.02, 0.12) + 0.25 * max(0.0, girth - 1.0),
+            raised_l,
+            raised_r,
         ),
-        pace_m_s=float(np.clip(rng.normal(1.32, 0.13), 1.0, 1.65)),
+        pace_m_s=draw.around(1.32, 0.13, 1.0, 1.65),
     )

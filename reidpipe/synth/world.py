@@ -22,7 +22,7 @@ from reidpipe.synth.people import (
     pose_people,
     silhouette,
 )
-from reidpipe.synth.scene import Backdrop, draw_backdrop
+from reidpipe.synth.scene import Rectangle, Surfaces, View, find_surfaces, light_surfaces
 from reidpipe.synth.site import LOBBY_M, Layout, Site, build_site, court_rectangles, obstacle_shadows
 from reidpipe.synth.walkers import Motion, Paths, walk
 from reidpipe.synth.wardrobe import sample_look
@@ -67,7 +67,9 @@ class SynthFrame(Truth):
 class _Memory:
     """What was built once and is used again; never changes what comes out."""
 
-    backdrops: dict[str, Backdrop] = field(default_factory=dict)
+    rectangles: dict[int, list[Rectangle]] = field(default_factory=dict)
+    surfaces: dict[str, Surfaces] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
     atlases: OrderedDict[int, list[Atlas]] = field(default_factory=OrderedDict)
     posed_at: tuple[float, dict[int, Posed]] | None = None
 
@@ -130,13 +132,21 @@ class World:
             ValueError: If a number is out of range or the layout is unknown.
         """
         if people < 1 or cameras < 1 or duration_s <= 0 or fps <= 0 or min(size) < 16 or supersample < 1:
-            raise ValueError("a world needs at least one person, one camera, a positive duration and fps, and frames of 16x16 or more")
+            raise ValueError("a world needs people, cameras, a positive duration and fps, and frames of 16x16 or more")
         if layout not in ("overlap", "apart", "mixed"):
             raise ValueError(f"unknown layout {layout!r}: known are overlap, apart, mixed")
         if roam is None:
             roam = 0.6 if layout == "apart" else 0.18
         site = build_site(
-            seed, cameras, layout, people=people, fps=fps, size=size, variation=light, clock_skew_s=clock_skew_s, obstacles=obstacles
+            seed,
+            cameras,
+            layout,
+            people=people,
+            fps=fps,
+            size=size,
+            variation=light,
+            clock_skew_s=clock_skew_s,
+            obstacles=obstacles,
         )
         looks = [sample_look(seed, index) for index in range(people)]
         paths = walk(seed, looks, site.courts, -clock_skew_s, duration_s + 2 * clock_skew_s, roam)
@@ -185,20 +195,20 @@ class World:
             still: False leaves the still scene's covering away: people then hide each other only (for checks).
         """
         rows, posed, boxes, depth, motion = self._in_view(camera, time_s)
-        backdrop = self._backdrop(camera)
-        light = backdrop.light.copy()
+        view, still_depth = self._view(camera), self._surfaces(camera).depth
+        light = view.light.copy()
         step = self.supersample
-        owner = np.full(backdrop.depth.shape, -1, dtype=np.int32)
+        owner = np.full(still_depth.shape, -1, dtype=np.int32)
         areas = np.ones(len(rows))
         for index in range(len(rows)):
-            cast_shadow(light, backdrop.floor, self.people[rows[index]], posed[index], camera, self.site.sun)
+            cast_shadow(light, view.floor, self.people[rows[index]], posed[index], camera, self.site.sun)
         for index in np.argsort(-depth, kind="stable"):
             person = self.people[rows[index]]
             sprite = draw_person(person, posed[index], camera, self.site.sun, step, self._atlas(int(rows[index])))
             if sprite is None:
                 continue
             areas[index] = max(int(sprite.mask.sum()), 1)
-            _lay(sprite, int(index), light, owner, backdrop.depth if still else None, step)
+            _lay(sprite, int(index), light, owner, still_depth if still else None, step)
         seen = np.bincount(owner[owner >= 0], minlength=len(rows))[: len(rows)]
         visibility = (seen / areas).astype(np.float32)
         rng = np.random.default_rng([self.seed, 0xF4A, self.cameras.index(camera), round(time_s * 1000) & 0xFFFFFFFF])
@@ -210,12 +220,26 @@ class World:
         phase = (self.seed * 0.7 + camera.court * 1.9) % 6.28
         return float(1 + 0.3 * self.drift * np.sin(2 * np.pi * time_s / 23.0 + phase))
 
-    def _backdrop(self, camera: Camera) -> Backdrop:
-        known = self._memory.backdrops
+    def _rectangles(self, court: int) -> list[Rectangle]:
+        known = self._memory.rectangles
+        if court not in known:
+            known[court] = court_rectangles(self.seed, self.site.courts[court])
+        return known[court]
+
+    def _surfaces(self, camera: Camera) -> Surfaces:
+        known = self._memory.surfaces
         if camera.name not in known:
-            court = self.site.courts[camera.court]
-            rectangles = court_rectangles(self.seed, court)
-            known[camera.name] = draw_backdrop(camera, rectangles, self.site.sun, obstacle_shadows(court, self.site.sun), self.supersample)
+            known[camera.name] = find_surfaces(camera, self._rectangles(camera.court), self.supersample)
+        return known[camera.name]
+
+    def _view(self, camera: Camera) -> View:
+        known = self._memory.views
+        if camera.name not in known:
+            shadows = obstacle_shadows(self.site.courts[camera.court], self.site.sun)
+            rectangles = self._rectangles(camera.court)
+            known[camera.name] = light_surfaces(
+                camera, self._surfaces(camera), rectangles, self.site.sun, shadows, self.supersample
+            )
         return known[camera.name]
 
     def _atlas(self, row: int) -> list[Atlas]:
@@ -277,19 +301,21 @@ class World:
         """Whether the still scene leaves some of a person's points in sight."""
         points = np.array([(*middle[:2], z) for z in np.linspace(0.15, 0.95, 5) * height])
         spot, depth = camera.project(points)
-        backdrop = self._backdrop(camera)
+        still = self._surfaces(camera).depth
         cell = np.floor(spot * self.supersample).astype(int)
-        rows, columns = backdrop.depth.shape
+        rows, columns = still.shape
         valid = (cell >= 0).all(axis=1) & (cell[:, 0] < columns) & (cell[:, 1] < rows)
-        return bool((depth[valid] < backdrop.depth[cell[valid, 1], cell[valid, 0]]).any())
+        return bool((depth[valid] < still[cell[valid, 1], cell[valid, 0]]).any())
 
-    def _quick_visibility(self, camera: Camera, rows: NDArray[np.int64], posed: list[Posed], boxes: Array, depth: Array) -> Scores:
+    def _quick_visibility(
+        self, camera: Camera, rows: NDArray[np.int64], posed: list[Posed], boxes: Array, depth: Array
+    ) -> Scores:
         scale = min(1.0, 320.0 / camera.size[0])
         width, height = (max(1, round(v * scale)) for v in camera.size)
-        backdrop = self._backdrop(camera)
-        pick_y = np.minimum((np.arange(height) + 0.5) / height * backdrop.depth.shape[0], backdrop.depth.shape[0] - 1).astype(int)
-        pick_x = np.minimum((np.arange(width) + 0.5) / width * backdrop.depth.shape[1], backdrop.depth.shape[1] - 1).astype(int)
-        still = backdrop.depth[pick_y[:, None], pick_x[None]]
+        fine = self._surfaces(camera).depth
+        pick_y = np.minimum((np.arange(height) + 0.5) / height * fine.shape[0], fine.shape[0] - 1).astype(int)
+        pick_x = np.minimum((np.arange(width) + 0.5) / width * fine.shape[1], fine.shape[1] - 1).astype(int)
+        still = fine[pick_y[:, None], pick_x[None]]
         owner = np.full((height, width), -1, dtype=np.int32)
         areas = np.ones(len(rows))
         for index in np.argsort(-depth, kind="stable"):
@@ -298,7 +324,12 @@ class World:
                 continue
             areas[index] = max(int(mask.sum()), 1)
             left, top = (int(v) for v in np.floor(boxes[index, :2] * scale))
-            y0, y1, x0, x1 = max(top, 0), min(top + mask.shape[0], height), max(left, 0), min(left + mask.shape[1], width)
+            y0, y1, x0, x1 = (
+                max(top, 0),
+                min(top + mask.shape[0], height),
+                max(left, 0),
+                min(left + mask.shape[1], width),
+            )
             if y1 <= y0 or x1 <= x0:
                 continue
             part = mask[y0 - top : y1 - top, x0 - left : x1 - left] > 0
@@ -313,7 +344,12 @@ def _cut(boxes: Array, camera: Camera) -> Boxes:
 
 
 def _lay(
-    sprite: Sprite, index: int, light: NDArray[np.float32], owner: NDArray[np.int32], still: NDArray[np.float32] | None, step: int
+    sprite: Sprite,
+    index: int,
+    light: NDArray[np.float32],
+    owner: NDArray[np.int32],
+    still: NDArray[np.float32] | None,
+    step: int,
 ) -> None:
     """Puts a person over what is already drawn, in place, where the still scene does not hide him."""
     rows, columns = owner.shape
