@@ -180,7 +180,8 @@ def _unit(vectors: Vectors) -> Vectors:
 def _check(vectors: Vectors, persons: Ids, cameras: Ids, side: str) -> None:
     if vectors.ndim != 2 or persons.shape != (len(vectors),) or cameras.shape != (len(vectors),):
         raise ValueError(
-            f"{side}: need (N, D) vectors with (N,) persons and cameras, got {vectors.shape}, {persons.shape}, {cameras.shape}"
+            f"{side}: need (N, D) vectors with (N,) persons and cameras, "
+            f"got {vectors.shape}, {persons.shape}, {cameras.shape}"
         )
     if not np.isfinite(vectors).all():
         raise ValueError(f"{side}: embeddings must be finite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,8 @@ class Batch:
 class BatchMaker:
     """Makes batches ahead in one thread.
 
-    Batch `n` depends on the seed, on `n` and on the input size only, never on timing, so a resumed run sees the same images.
+    Batch `n` depends on the seed, on `n` and on the input size only, never on timing: a resumed run sees the same
+    images.
 
     Args:
         data: Training data.
@@ -80,8 +81,11 @@ class BatchMaker:
         self._seed, self._number = seed, first
         self._ahead = ahead
 
-    def batches(self, *, height: int, width: int) -> Iterator[Batch]:
-        """Endless batches at one input size. Closing the iterator forgets what was made ahead and winds the sampler back."""
+    def batches(self, *, height: int, width: int) -> Generator[Batch]:
+        """Endless batches at one input size.
+
+        Closing the iterator forgets what was made ahead and winds the sampler back.
+        """
         ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=self._ahead)
         stop = threading.Event()
         used = self._sampler.state_dict()

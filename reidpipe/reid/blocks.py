@@ -41,6 +41,7 @@ class ConvNorm(nn.Module):
         self.linear = linear
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
@@ -57,6 +58,7 @@ class LiteConv(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
         return F.relu(self.bn(self.conv2(self.conv1(x))), inplace=True)
 
 
@@ -73,6 +75,7 @@ class ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(hidden, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Gate values `(N, outputs, 1, 1)` in 0..1 for `x`."""
         return torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
 
 
@@ -84,6 +87,7 @@ class ConvStream(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
         out: Tensor = self.layers(x)
         return out
 
@@ -100,6 +104,7 @@ class StreamFusion(nn.Module):
             self.weights = nn.Parameter(torch.zeros(streams, channels))
 
     def forward(self, streams: list[Tensor]) -> Tensor:
+        """Feature maps in, feature maps out."""
         if self.fusion == "concat":
             return torch.cat(streams, dim=1)
         if self.fusion == "separate":
@@ -153,6 +158,7 @@ class OSBlock(nn.Module):
         return fused
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
         residual = self.conv3(self.fuse(self.streams(x)))
         if self._inside and self.IN is not None:
             residual = self.IN(residual)

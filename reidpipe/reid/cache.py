@@ -67,7 +67,7 @@ def build_cache(
                 stream.write(resize(read_image(path), height=height, width=width).tobytes())
                 if on_progress is not None:
                     on_progress(row + 1)
-        os.replace(unfinished, cache_file)
+        unfinished.replace(cache_file)
     crops: Image = np.load(cache_file, mmap_mode="r")
     return crops
 

@@ -75,7 +75,9 @@ def _check_layers(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
         raise WeightsError(f"{path} has no layer '{missing[0]}' ({len(missing)} missing): is it another architecture?")
     unknown = [name for name in state if name not in wanted]
     if unknown:
-        raise WeightsError(f"{path} has layer '{unknown[0]}' that the model has not ({len(unknown)} in all): is it another architecture?")
+        raise WeightsError(
+            f"{path} has layer '{unknown[0]}' that the model has not ({len(unknown)} in all): another architecture?"
+        )
     for name, value in wanted.items():
         if state[name].shape != value.shape:
             theirs, ours = tuple(state[name].shape), tuple(value.shape)
@@ -87,7 +89,7 @@ def write_torch_file(content: object, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def export_state_dict(model: nn.Module, path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from reidpipe.errors import ConfigError
-from reidpipe.types import Ids
+from reidpipe.types import Ids, Mask
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 UNKNOWN = -1  # person or camera that the set does not state
@@ -42,13 +42,13 @@ class ReidSet:
             value = getattr(self, field)
             if value.dtype != np.int64 or value.shape != (len(self.paths),):
                 raise ValueError(
-                    f"{field} must be int64 ({len(self.paths)},), but got {value.dtype} {value.shape} in set '{self.name}'"
+                    f"{field} must be int64 ({len(self.paths)},), got {value.dtype} {value.shape} in '{self.name}'"
                 )
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def select(self, rows: Sequence[int] | Ids) -> ReidSet:
+    def select(self, rows: Sequence[int] | Ids | Mask) -> ReidSet:
         """Return the set reduced to `rows` (int64 positions or a boolean mask), in that order."""
         index = np.arange(len(self))[np.asarray(rows)]
         return ReidSet(self.name, tuple(self.paths[i] for i in index), self.persons[index], self.cameras[index])
@@ -94,7 +94,7 @@ def hold_out(found: ReidSet, *, identities: int) -> tuple[ReidSet, ReidSet]:
 
 
 def query_gallery(found: ReidSet) -> tuple[ReidSet, ReidSet]:
-    """Make a retrieval test of a labelled set: one query per person and camera (the first image), all else is gallery."""
+    """Make a retrieval test of a labelled set: the first image per person and camera is a query, all else gallery."""
     seen: set[tuple[int, int]] = set()
     is_query = np.zeros(len(found), dtype=bool)
     for row, key in enumerate(zip(found.persons.tolist(), found.cameras.tolist(), strict=True)):
@@ -178,7 +178,10 @@ def read_cuhk01(root: Path, part: str) -> ReidSet:
 
 
 def read_cuhk03(root: Path, part: str) -> ReidSet:
-    """CUHK03 unpacked to images in `<root>/<part>`: `<person:4>_<k>` (k 0-4 = camera 0, 5-9 = camera 1) or `<pair>_<person>_<camera>_<k>`."""
+    """CUHK03 unpacked to images in `<root>/<part>`.
+
+    Names are `<person:4>_<k>` (k 0-4 = camera 0, 5-9 = camera 1) or `<pair>_<person>_<camera>_<k>`.
+    """
     rows = []
     for path in _images(root / part, "cuhk03"):
         fields = [int(field) for field in path.stem.split("_")]
@@ -237,7 +240,10 @@ def read_caviar(root: Path, part: str) -> ReidSet:
 
 
 def read_folder(root: Path, part: str) -> ReidSet:
-    """Own images: `<root>/<part>/<person>/<image>` (or `<root>/<person>/<image>` for part `all`), camera from `c<number>` in the name."""
+    """Own images: `<root>/<part>/<person>/<image>`, or `<root>/<person>/<image>` for part `all`.
+
+    The camera is read from `c<number>` or `cam<number>` in the file name; without it the camera is unknown.
+    """
     base = root if part == "all" else root / part
     rows = []
     numbers: dict[str, int] = {}
@@ -249,7 +255,10 @@ def read_folder(root: Path, part: str) -> ReidSet:
 
 
 def read_csv(root: Path, part: str) -> ReidSet:
-    """Own images: `<root>/<part>.csv` (or `root` itself a file) with columns `path,person` and `camera` if known; paths relative to the file."""
+    """Own images: `<root>/<part>.csv`, or `root` itself a file.
+
+    Columns are `path`, `person` and, if known, `camera`; paths are relative to the file.
+    """
     table = root if root.is_file() else root / f"{part}.csv"
     if not table.is_file():
         raise ConfigError(f"csv: file {table} is not there: give a CSV with the columns path, person, camera")

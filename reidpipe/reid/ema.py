@@ -23,14 +23,17 @@ class ModelEma:
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        mine, theirs = self.average.state_dict(), model.state_dict()
+        # state_dict tensors share the model's memory, so the pairs are looked up once
+        pairs = [(mine[name], theirs[name]) for name in mine]
+        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move the average one step towards `model`."""
+    def update(self) -> None:
+        """Move the average one step towards the model."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        mine, theirs = self.average.state_dict(), model.state_dict()
-        floats = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
-        for name in mine.keys() - floats:
-            mine[name].copy_(theirs[name])
+        torch._foreach_lerp_([pair[0] for pair in self._floats], [pair[1] for pair in self._floats], 1 - decay)
+        for mine, theirs in self._counters:
+            mine.copy_(theirs)

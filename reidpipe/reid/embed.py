@@ -18,15 +18,23 @@ STD_RGB = (0.229, 0.224, 0.225)
 
 def to_input(images: Image, device: torch.device | str = "cpu") -> Tensor:
     """uint8 `(B, H, W, 3)` BGR to float32 `(B, 3, H, W)` RGB, ImageNet-normalised, channels last in memory."""
-    batch = torch.from_numpy(images).to(device).flip(-1).permute(0, 3, 1, 2).float()
+    # planes first: torch is several times slower where the innermost axis has three entries
+    planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
+    batch = torch.from_numpy(planes).to(device).float()
     mean = torch.tensor(MEAN_RGB, device=device).view(1, 3, 1, 1) * 255
     std = torch.tensor(STD_RGB, device=device).view(1, 3, 1, 1) * 255
-    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+    return batch.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def embed_paths(
-    model: nn.Module, paths: Sequence[Path], *, height: int = 256, width: int = 128, batch: int = 64, device: str = "cpu"
+    model: nn.Module,
+    paths: Sequence[Path],
+    *,
+    height: int = 256,
+    width: int = 128,
+    batch: int = 64,
+    device: str = "cpu",
 ) -> Vectors:
     """Embed image files in eval mode: bilinear resize (OpenCV), no augmentation.
 

@@ -63,6 +63,7 @@ class OSNet(nn.Module):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
+        """Embeddings `(N, embedding)` of images `(N, 3, H, W)`."""
         pooled = F.adaptive_avg_pool2d(self.feature_maps(x), 1).flatten(1)
         embedding: Tensor = self.fc(pooled)
         return embedding

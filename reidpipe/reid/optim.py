@@ -22,10 +22,12 @@ def build_optimiser(modules: Iterable[nn.Module], config: OptimiserConfig) -> to
     ]
     betas = (config.momentum, 0.999)
     if config.kind == "sgd":
-        return torch.optim.SGD(groups, lr=config.rate, momentum=config.momentum, nesterov=config.momentum > 0)
+        return torch.optim.SGD(
+            groups, lr=config.rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
+        )
     if config.kind == "adamw":
-        return torch.optim.AdamW(groups, lr=config.rate, betas=betas)
-    return torch.optim.Adam(groups, lr=config.rate, betas=betas, amsgrad=config.kind == "amsgrad")
+        return torch.optim.AdamW(groups, lr=config.rate, betas=betas, fused=True)
+    return torch.optim.Adam(groups, lr=config.rate, betas=betas, amsgrad=config.kind == "amsgrad", fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

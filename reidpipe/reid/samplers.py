@@ -39,7 +39,9 @@ class PKSampler:
         self._cameras = cameras
         self._decks: dict[str, Ids] = {name: np.zeros(0, dtype=np.int64) for name in ("person", "loose")}
         if identities > len(self._groups):
-            raise ConfigError(f"a batch of {identities} identities needs as many in the data, found {len(self._groups)}")
+            raise ConfigError(
+                f"a batch of {identities} identities needs as many in the data, found {len(self._groups)}"
+            )
         if unlabelled > len(self._loose):
             raise ConfigError(f"a batch with {unlabelled} unlabelled crops needs as many, found {len(self._loose)}")
 
@@ -55,7 +57,10 @@ class PKSampler:
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides which batches come next."""
-        return {"rng": self._rng.bit_generator.state, "decks": {name: deck.tolist() for name, deck in self._decks.items()}}
+        return {
+            "rng": self._rng.bit_generator.state,
+            "decks": {name: deck.tolist() for name, deck in self._decks.items()},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken."""
@@ -63,8 +68,8 @@ class PKSampler:
         self._decks = {name: np.asarray(deck, dtype=np.int64) for name, deck in state["decks"].items()}
 
     def _draw(self, name: str, size: int, count: int) -> Ids:
-        while len(self._decks[name]) < count:
-            self._decks[name] = np.concatenate([self._decks[name], self._rng.permutation(size)])
+        if len(self._decks[name]) < count:
+            self._decks[name] = _reshuffle(self._decks[name], self._rng.permutation(size))
         drawn, self._decks[name] = self._decks[name][:count], self._decks[name][count:]
         return drawn
 
@@ -95,7 +100,7 @@ class RandomSampler:
     def __next__(self) -> Ids:
         """Row numbers of one batch, int64 `(batch,)`."""
         if len(self._deck) < self._batch:
-            self._deck = np.concatenate([self._deck, self._rng.permutation(self._count)])
+            self._deck = _reshuffle(self._deck, self._rng.permutation(self._count))
         drawn, self._deck = self._deck[: self._batch], self._deck[self._batch :]
         return drawn
 
@@ -107,3 +112,9 @@ class RandomSampler:
         """Continue where :meth:`state_dict` was taken."""
         self._rng.bit_generator.state = state["rng"]
         self._deck = np.asarray(state["deck"], dtype=np.int64)
+
+
+def _reshuffle(rest: Ids, fresh: Ids) -> Ids:
+    """What is left of the last round, then the next round, ordered so that no batch across the border repeats a row."""
+    again = np.isin(fresh, rest)
+    return np.concatenate([rest, fresh[~again], fresh[again]])

@@ -55,7 +55,7 @@ def teacher_embeddings(
     cache_file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = cache_file.with_suffix(f".{os.getpid()}.npy")
     np.save(unfinished, vectors)
-    os.replace(unfinished, cache_file)
+    unfinished.replace(cache_file)
     return vectors
 
 

@@ -33,10 +33,15 @@ Report = Callable[[Mapping[str, Any]], None]
 """Called with each log row: a plain mapping that also goes to `log.jsonl`."""
 
 LOG_EVERY = 50  # steps
-NO_ONE: Report = lambda row: None  # noqa: E731
 
 
-def train(config: TrainConfig, *, resume: bool = True, on_progress: Progress | None = None, on_log: Report = NO_ONE) -> Path:
+def no_report(_row: Mapping[str, Any]) -> None:
+    """The default of `on_log`: the rows go to the file only."""
+
+
+def train(
+    config: TrainConfig, *, resume: bool = True, on_progress: Progress | None = None, on_log: Report = no_report
+) -> Path:
     """Run a recipe to the end of its budget.
 
     Args:
@@ -76,7 +81,9 @@ class Trainer:
         on_log: Told about every log row.
     """
 
-    def __init__(self, config: TrainConfig, data: TrainData, *, held_out: ReidSet | None = None, on_log: Report = NO_ONE) -> None:
+    def __init__(
+        self, config: TrainConfig, data: TrainData, *, held_out: ReidSet | None = None, on_log: Report = no_report
+    ) -> None:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config, self.data, self.held_out, self._on_log = config, data, held_out, on_log
@@ -119,17 +126,18 @@ class Trainer:
         self.validate()
 
     def validate(self) -> RetrievalScores | None:
-        """Score the averaged model on the held-out persons at the last stage's size; keeps the best as `best.pth`."""
+        """Score the averaged model on the held-out persons at the present size; keeps the best as `best.pth`."""
         if self.held_out is None:
             return None
-        size = self.config.stages[-1]
+        size = self._stage()
         query, gallery = query_gallery(self.held_out)
         vectors = [
             embed_paths(self.ema.average, part.paths, height=size.height, width=size.width, device=self.config.device)
             for part in (query, gallery)
         ]
         scores = score_retrieval(vectors[0], query.persons, query.cameras, vectors[1], gallery.persons, gallery.cameras)
-        self._log({"rank1": scores.rank(1), "mean_ap": scores.mean_ap, "images": self.images, "progress": self.progress})
+        found = {"rank1": scores.rank(1), "mean_ap": scores.mean_ap, "height": size.height}
+        self._log({"images": self.images, "progress": round(self.progress, 5), **found})
         if scores.mean_ap > self.best_mean_ap:
             self.best_mean_ap = scores.mean_ap
             export_state_dict(self.ema.average, self.config.output / "best.pth")
@@ -165,7 +173,9 @@ class Trainer:
         try:
             for name, module in modules.items():
                 module.load_state_dict(state[name])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self._replicas.share_buffers()
+            groups = self.optimiser.state_dict()["param_groups"]  # settings come from the recipe, not from the file
+            self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": groups})
             self.sampler.load_state_dict(state["sampler"])
             self._sampler_state = state["sampler"]
             torch.set_rng_state(state["torch_rng"])
@@ -208,12 +218,13 @@ class Trainer:
         embeddings = self._replicas.forward(images)
         losses = self._losses(embeddings, batch)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        self._replicas.backward(embeddings.grad)
+        if embeddings.grad is not None:
+            self._replicas.backward(embeddings.grad)
         if config.optimiser.clip is not None:
             parameters = [value for group in self.optimiser.param_groups for value in group["params"]]
             nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
         self.optimiser.step()
-        self.ema.update(self.model)
+        self.ema.update()
         self.step += 1
         self.images += len(batch.rows)
         return losses
@@ -226,7 +237,9 @@ class Trainer:
         if config.softmax.weight:
             losses["softmax"] = config.softmax.weight * self.softmax(embeddings, persons)
         if config.triplet.weight:
-            losses["triplet"] = config.triplet.weight * hard_triplet_loss(embeddings, persons, margin=config.triplet.margin)
+            losses["triplet"] = config.triplet.weight * hard_triplet_loss(
+                embeddings, persons, margin=config.triplet.margin
+            )
         if self.data.teacher is not None:
             teacher = torch.from_numpy(self.data.teacher[batch.rows]).to(device)
             feature, relation = self.distill(embeddings, teacher)
@@ -247,11 +260,17 @@ class Trainer:
         values = {name: value.item() for name, value in losses.items()}
         if not all(math.isfinite(value) for value in values.values()):
             raise ReidpipeError(
-                f"the loss is not finite at step {self.step} ({values}): lower optimiser.rate; the last checkpoint is safe"
+                f"the loss is not finite at step {self.step} ({values}): lower optimiser.rate; last checkpoint is safe"
             )
         rate = self.optimiser.param_groups[0]["lr"]
         counters = {"step": self.step, "images": self.images, "seconds": round(self.seconds, 1)}
-        row = {**counters, "progress": round(self.progress, 5), "height": stage.height, "rate": rate, "images_per_s": round(speed, 1)}
+        row = {
+            **counters,
+            "progress": round(self.progress, 5),
+            "height": stage.height,
+            "rate": rate,
+            "images_per_s": round(speed, 1),
+        }
         self._log({**row, **{name: round(value, 4) for name, value in values.items()}})
 
     def _log(self, row: Mapping[str, Any]) -> None:
@@ -261,7 +280,8 @@ class Trainer:
         self._on_log(row)
 
     def _stage(self) -> StageConfig:
-        return next(stage for stage in self.config.stages if self.progress < stage.until)
+        stages = self.config.stages
+        return next((stage for stage in stages if self.progress < stage.until), stages[-1])
 
     def _build_sampler(self) -> PKSampler | RandomSampler:
         batch, data, seed = self.config.batch, self.data, self.config.seed
@@ -279,4 +299,4 @@ class Trainer:
     def _to_device(self) -> None:
         for module in (self.model, self.softmax, self.distill):
             module.to(self.config.device)
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

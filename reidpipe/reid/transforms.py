@@ -140,9 +140,7 @@ def degrade(crop: Image, config: AugmentConfig, rng: np.random.Generator) -> Ima
     rows, columns = crop.shape[:2]
     if rng.random() < config.p_low_resolution:
         part = rng.uniform(0.25, 0.7)
-        small = cv2.resize(
-            crop, (max(int(columns * part), 4), max(int(rows * part), 8)), interpolation=cv2.INTER_AREA
-        )
+        small = cv2.resize(crop, (max(int(columns * part), 4), max(int(rows * part), 8)), interpolation=cv2.INTER_AREA)
         crop = np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     if rng.random() < config.p_blur:
         sigma = rng.uniform(0.4, 1.0) * rows / 96
