@@ -2,11 +2,12 @@
 
 What is trusted:
 
-* a model of the manifest has its sha256 there: the file is that one, or it is thrown away;
-* a file of a Hugging Face repository (``owner/repo/file``) has no sha256 here. The hub states one
-  (``X-Linked-Etag``), which shows that the transfer was whole, not that the file is what the authors once published.
-  So either the caller brings the sha256 from elsewhere, or says ``trust_first_use``: then the first one is written
-  down, and a file that differs later is refused.
+* a model of the manifest has its sha256 there: the file is that one, or it is thrown away. Some files of Torchreid's
+  zoo are in it with the sha256 that several independent projects pin for them;
+* any other file of a Hugging Face repository (``owner/repo/file``) has none. The hub states one (``X-Linked-Etag``),
+  which shows that the transfer was whole, not that the file is what the authors once published. So either the caller
+  brings the sha256 from elsewhere, or says ``trust_first_use``: then the first one is written down, and a file that
+  differs later is refused.
 """
 
 from __future__ import annotations

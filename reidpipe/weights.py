@@ -36,7 +36,7 @@ __all__ = [
     "verify",
 ]
 
-Kind = Literal["detector", "embedder"]
+Kind = Literal["detector", "embedder", "checkpoint"]
 Triple = tuple[float, float, float]
 
 MANIFEST_SCHEMA = "reidpipe.weights/1"
@@ -70,6 +70,8 @@ class ModelEntry(_Strict):
     dim: int | None = Field(None, gt=0, description="length of the vector; embedders only")
     head: str | None = Field(None, description="format of the output; detectors only, see reidpipe.detect.heads")
     names: tuple[str, ...] | None = Field(None, description="class names in order; detectors only")
+    architecture: str | None = Field(None, description="what `reidpipe export` needs to build it; checkpoints only")
+    shipped: bool = Field(True, description="lies in the package; else it is fetched when it is wanted")
     licence: str
     trained_on: tuple[TrainingSet, ...] = ()
     made_by: str = Field("", description="the command that made the file")
@@ -158,8 +160,7 @@ def entry(name: str, *, kind: Kind | None = None) -> ModelEntry:
     manifest = load_manifest()
     for model in manifest.models:
         if model.name == name:
-            if kind is not None and model.kind != kind:
-                raise WeightsError(f"{name} is a model of kind {model.kind}, not a {kind}")
+            _check_kind(model, kind, name)
             return model
     known = manifest.names(kind)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -196,9 +197,16 @@ def resolve(name_or_path: str | Path, *, kind: Kind | None = None) -> ResolvedMo
             raise WeightsError(f"{text}: no such model file")
         entry(text, kind=kind)
     known = _recognise(path)
-    if known is not None and kind is not None and known.kind != kind:
-        raise WeightsError(f"{text} is the model {known.name}, of kind {known.kind}, not a {kind}")
+    if known is not None:
+        _check_kind(known, kind, text)
     return ResolvedModel(path, text, known)
+
+
+def _check_kind(model: ModelEntry, kind: Kind | None, said: str) -> None:
+    if kind in (None, model.kind):
+        return
+    hint = "; turn it into ONNX with `reidpipe export`" if model.kind == "checkpoint" else ""
+    raise WeightsError(f"{said} is a {model.kind}, but what is wanted here is a model of kind {kind}{hint}")
 
 
 def find_file(model: ModelEntry) -> Path | None:
@@ -237,14 +245,15 @@ def verify(names: Sequence[str] | None = None) -> Iterator[tuple[ModelEntry, Pat
         names: which models; all when None.
 
     Yields:
-        The entry, its file (None when it is not on this machine), and what is wrong with it ("" when nothing is).
+        The entry, its file (None when it is not on this machine), and what is wrong with it ("" when nothing is; a
+        model that is not shipped may well be absent).
     """
     for name in load_manifest().names() if names is None else names:
         model = entry(name)
         path = find_file(model)
         problem = ""
         if path is None:
-            problem = _missing(model)
+            problem = _missing(model) if model.shipped else ""
         else:
             try:
                 check_file(model, path)

@@ -52,7 +52,9 @@ def write(folder: Path, entries: list[dict[str, Any]]) -> None:
 
 def test_weights_manifest_of_the_package_is_valid_and_every_file_here_is_the_right_one() -> None:
     for model, path, problem in verify():
-        assert path is None or not problem, f"{model.name}: {problem}"
+        assert not problem, f"{model.name}: {problem}"
+        assert path is not None or not model.shipped
+        assert model.urls or model.shipped
         assert model.kind != "embedder" or model.dim
         assert model.kind != "detector" or model.head
 
@@ -103,8 +105,17 @@ def test_weights_unknown_names_and_files(folder: Path, name: str, words: str) ->
 
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_weights_refuse_the_wrong_kind(folder: Path, by: str) -> None:
-    with pytest.raises(WeightsError, match="kind detector, not a embedder"):
+    with pytest.raises(WeightsError, match="is a detector, but what is wanted here is a model of kind embedder"):
         resolve("red" if by == "name" else folder / "red.onnx", kind="embedder")
+
+
+def test_weights_of_a_checkpoint_are_not_run_but_exported(folder: Path) -> None:
+    facts = {"kind": "checkpoint", "color_order": "rgb", "scale": 1.0, "input_size": [16, 8], "shipped": False}
+    write(folder, [describe(folder / "colours.onnx", **facts)])
+    with pytest.raises(WeightsError, match=r"is a checkpoint, .*turn it into ONNX with `reidpipe export`"):
+        OSNetEmbedder("colours")
+    (folder / "colours.onnx").unlink()
+    assert [(path, problem) for _, path, problem in verify()] == [(None, "")]
 
 
 def test_weights_missing_file_says_where_it_goes(folder: Path) -> None:
@@ -198,6 +209,7 @@ def test_weights_tool_reads_a_detectors_facts(folder: Path, tmp_path: Path) -> N
     assert add(folder, net, "--name", "people", "--kind", "detector", "--licence", "AGPL-3.0") == 0
     made = entry("people")
     assert (made.head, made.names, made.input_size) == ("end2end", ("person",), (64, 96))
+    assert "input_size: [64, 96]" in (folder / "manifest.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Scripts a maintainer runs: make samples, train the shipped detector, benchmarks."""

@@ -71,9 +71,8 @@ def add(options: argparse.Namespace) -> ModelEntry:
 def write_manifest(path: Path, models: Sequence[ModelEntry]) -> None:
     """The whole table, atomically."""
     entries = [model.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for model in models]
-    text = yaml.safe_dump(
-        {"schema": MANIFEST_SCHEMA, "models": entries}, sort_keys=False, width=110, allow_unicode=True
-    )
+    table = {"schema": MANIFEST_SCHEMA, "models": entries}
+    text = yaml.dump(table, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     fresh = path.with_suffix(".tmp")
     fresh.write_text(HEADER + text, encoding="utf-8")
     fresh.replace(path)
@@ -84,7 +83,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
-    flat = bool(values) and not any(isinstance(value, dict | list) for value in values)
+    flat = not any(isinstance(value, dict | list) for value in values)
     return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
 
 
