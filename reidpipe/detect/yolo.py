@@ -13,7 +13,7 @@ from reidpipe.boxes import Letterbox, clip, letterbox, nms, valid
 from reidpipe.detect.facts import NetFacts, read_facts
 from reidpipe.detect.heads import NMS_FREE, decode
 from reidpipe.errors import ConfigError
-from reidpipe.runtime import Session, open_session
+from reidpipe.runtime import Session, open_session, picture
 from reidpipe.types import Boxes, Detections, Ids, Image, Scores
 from reidpipe.weights import resolve
 
@@ -90,10 +90,11 @@ class YoloDetector:
 
         Boxes are clipped to the picture and have area; rows are in order of falling score, at most one per object.
         """
+        images = [picture(image) for image in images]
         results = [Detections.empty()] * len(images)
         for (height, width), rows in self._batches(images):
             fitted = [letterbox(images[row], width=width, height=height) for row in rows]
-            outputs = self._run([picture for picture, _ in fitted], height, width)
+            outputs = self._run([shrunk for shrunk, _ in fitted], height, width)
             for row, output, (_, mapping) in zip(rows, outputs, fitted, strict=False):
                 results[row] = self._read(output, images[row], mapping, height, width)
         return results

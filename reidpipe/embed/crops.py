@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.runtime import picture
 from reidpipe.types import Boxes, Image
 
 __all__ = ["crop_edges", "crops"]
@@ -17,7 +18,12 @@ def crop_edges(boxes: Boxes, *, width: int, height: int) -> NDArray[np.int32]:
 
     Every row holds at least one pixel, so that rows never shift: a box outside the picture gets the nearest pixel of
     its border.
+
+    Raises:
+        ValueError: a box is NaN or infinite.
     """
+    if not np.isfinite(boxes).all():
+        raise ValueError("boxes must be finite")
     limits = np.array([width, height], np.float32)
     near = np.clip(np.floor(boxes[:, :2]), 0, limits - 1)
     far = np.clip(np.ceil(boxes[:, 2:]), near + 1, limits)
@@ -36,7 +42,7 @@ def crops(images: Sequence[Image], boxes: Sequence[Boxes], *, width: int, height
     import cv2
 
     size = (width, height)
-    for image, rows in zip(images, boxes, strict=True):
+    for image, rows in zip(map(picture, images), boxes, strict=True):
         edges = crop_edges(rows, width=image.shape[1], height=image.shape[0])
         for x1, y1, x2, y2 in edges.tolist():
             yield cv2.resize(image[y1:y2, x1:x2], size, interpolation=cv2.INTER_LINEAR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reidpipe.runtime.pixels import Normalize
+from reidpipe.runtime.pixels import Normalize, picture
 from reidpipe.runtime.session import BACKENDS, Session, TensorSpec, open_session
 
-__all__ = ["BACKENDS", "Normalize", "Session", "TensorSpec", "open_session"]
+__all__ = ["BACKENDS", "Normalize", "Session", "TensorSpec", "open_session", "picture"]

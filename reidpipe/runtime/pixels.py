@@ -12,9 +12,22 @@ from numpy.typing import NDArray
 from reidpipe.errors import ConfigError
 from reidpipe.types import Image
 
-__all__ = ["COLOR_ORDERS", "Normalize"]
+__all__ = ["COLOR_ORDERS", "Normalize", "picture"]
 
 COLOR_ORDERS = ("rgb", "bgr")
+
+
+def picture(image: Image) -> Image:
+    """The image, laid out as OpenCV needs it (a copy only where it is a mirrored or strided view).
+
+    Raises:
+        TypeError, ValueError: it is not uint8 ``(H, W, 3)``.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise TypeError(f"an image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"an image must have shape (height, width, 3), colours in the order BGR, got {image.shape}")
+    return np.ascontiguousarray(image)
 
 
 @dataclass(frozen=True, slots=True)

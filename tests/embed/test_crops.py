@@ -27,6 +27,17 @@ def test_crops_edges_hold_at_least_a_pixel(box: tuple[float, ...], edges: tuple[
     assert found.tolist() == [list(edges)]
 
 
+def test_crops_refuse_boxes_that_are_not_finite() -> None:
+    with pytest.raises(ValueError, match="boxes must be finite"):
+        crop_edges(np.array([[0, 0, np.nan, 4]], np.float32), width=WIDTH, height=HEIGHT)
+
+
+def test_crops_of_a_mirrored_view() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)[:, ::-1]
+    (found,) = crops([image], [np.array([[0, 0, 8, 8]], np.float32)], width=8, height=8)
+    np.testing.assert_array_equal(found, image)
+
+
 def test_crops_come_in_order_and_resized_bilinearly() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), rng.integers(0, 256, (30, 40, 3), np.uint8)]

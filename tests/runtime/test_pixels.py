@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reidpipe.errors import ConfigError
-from reidpipe.runtime import Normalize
+from reidpipe.runtime import Normalize, picture
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -63,3 +63,23 @@ def test_pixels_take_views_of_a_picture() -> None:
 def test_pixels_refuse_nonsense(options: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Normalize(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "words"),
+    [
+        (np.zeros((4, 4, 3), np.float32), TypeError, "must be a uint8 array, got float32"),
+        ([[0]], TypeError, "must be a uint8 array, got list"),
+        (np.zeros((4, 4), np.uint8), ValueError, r"got \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, "order BGR"),
+    ],
+)
+def test_pixels_say_what_a_picture_is(image: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        picture(image)
+
+
+def test_pixels_copy_only_where_they_must() -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    assert picture(image) is image
+    assert picture(image[:, ::-1]).flags.c_contiguous
