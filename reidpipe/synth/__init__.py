@@ -7,7 +7,7 @@
 """
 
 from reidpipe.synth.camera import Camera, Response
-from reidpipe.synth.clip import tiny_clip, truth_lines, write_clip, write_video
+from reidpipe.synth.clip import tiny_clip, truth_lines, write_clip, write_video, write_world
 from reidpipe.synth.samples import SampleFile, make_samples, sample_world
 from reidpipe.synth.site import Layout
 from reidpipe.synth.world import SynthFrame, Truth, World
@@ -26,4 +26,5 @@ __all__ = [
     "truth_lines",
     "write_clip",
     "write_video",
+    "write_world",
 ]

@@ -12,7 +12,7 @@ from reidpipe.synth.camera import Camera
 from reidpipe.synth.world import SynthFrame, Truth, World
 from reidpipe.types import Image
 
-__all__ = ["tiny_clip", "truth_lines", "write_clip", "write_video"]
+__all__ = ["tiny_clip", "truth_lines", "write_clip", "write_video", "write_world"]
 
 
 def write_video(path: Path, images: Iterable[Image], fps: float, *, crf: int = 26) -> int:
@@ -26,8 +26,12 @@ def write_video(path: Path, images: Iterable[Image], fps: float, *, crf: int = 2
 
     Returns:
         Number of frames written.
+
+    Raises:
+        ValueError: If a picture has an odd side or another size than the first one.
     """
     count = 0
+    size: tuple[int, int] | None = None
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)
@@ -35,8 +39,13 @@ def write_video(path: Path, images: Iterable[Image], fps: float, *, crf: int = 2
         stream.time_base = 1 / rate
         stream.options = {"crf": str(crf), "preset": "medium", "threads": "1", "x264-params": "threads=1:keyint=50"}
         for image in images:
-            if count == 0:
-                stream.height, stream.width = image.shape[:2]
+            height, width = image.shape[:2]
+            if size is None:
+                if height % 2 or width % 2:
+                    raise ValueError(f"a video needs even sides, got {width}x{height}")
+                size = stream.height, stream.width = height, width
+            if size != (height, width):
+                raise ValueError(f"pictures of one video need one size, got {width}x{height} after {size[1]}x{size[0]}")
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts = count
             frame.time_base = 1 / rate
@@ -83,6 +92,27 @@ def write_clip(
     if truth is not None:
         truth.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return count
+
+
+def write_world(world: World, folder: Path, *, duration_s: float, crf: int = 26) -> list[Path]:
+    """Writes every camera of a world: ``<camera>.mp4`` and ``truth/<camera>.txt``, over what is there.
+
+    Args:
+        world: The world.
+        folder: Where to; made if absent.
+        duration_s: How long, seconds.
+        crf: Video quality, 0 (best) to 51.
+
+    Returns:
+        The files written: video and truth of the first camera, of the second, and so on.
+    """
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for camera in world.cameras:
+        video, truth = folder / f"{camera.name}.mp4", folder / "truth" / f"{camera.name}.txt"
+        write_clip(world, camera, video, duration_s=duration_s, truth=truth, crf=crf)
+        written += [video, truth]
+    return written
 
 
 def tiny_clip(

@@ -268,7 +268,7 @@ def _hair_and_hat(canvas: _Canvas, look: Look, rng: np.random.Generator) -> None
     z, turn = canvas.z, canvas.turn
     side = np.abs(turn)
     hair = np.asarray(_edge(hairline(turn.astype(np.float64)) - z, 0.012), dtype=np.float32)
-    strands = 1 + 0.22 * cloudy(rng, z.shape[0], z.shape[1], cell=10, octaves=2, stretch=0.25)
+    strands = 1 + 0.12 * cloudy(rng, z.shape[0], z.shape[1], cell=12, octaves=3, stretch=0.2)
     if look.hair == "scarf":
         hair = _edge(np.interp(side, (0.0, 0.8, 1.0, np.pi), (1.70, 1.66, 1.5, 1.4)).astype(np.float32) - z, 0.01)
         strands = 1 + 0.1 * cloudy(rng, z.shape[0], z.shape[1], cell=30, octaves=2)
@@ -338,7 +338,7 @@ def _small(look: Look, rng: np.random.Generator) -> list[_Canvas]:
     hair.fill(look.hair_colour)
     hair.shade(
         np.asarray(
-            np.clip(1 + 0.22 * cloudy(rng, *hair.z.shape, cell=10, octaves=2, stretch=0.2), 0.4, 1.7), dtype=np.float32
+            np.clip(1 + 0.13 * cloudy(rng, *hair.z.shape, cell=12, octaves=3, stretch=0.15), 0.4, 1.7), dtype=np.float32
         )
     )
     hat = _Canvas("hat", 1.0, 0.0, 1.0)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from reidpipe.synth.clip import write_clip
+from reidpipe.synth.clip import write_world
 from reidpipe.synth.world import World
 
 __all__ = ["SampleFile", "make_samples", "sample_world"]
@@ -45,19 +45,20 @@ def sample_world() -> World:
 
 
 def make_samples(folder: Path) -> list[SampleFile]:
-    """Draws ``cam1.mp4``, ``cam2.mp4``, ``truth/cam1.txt`` and ``truth/cam2.txt`` into a folder, over what is there.
+    """Draws ``cam1.mp4``, ``cam2.mp4``, ``truth/cam1.txt``, ``truth/cam2.txt`` and the truth's ``truth/SHA256SUMS``.
 
     Args:
-        folder: Where to; made if absent.
+        folder: Where to; made if absent; what is there is written over.
 
     Returns:
-        The files written.
+        The files written, the list of digests last.
     """
-    (folder / "truth").mkdir(parents=True, exist_ok=True)
-    world = sample_world()
-    written: list[Path] = []
-    for camera in world.cameras:
-        video, truth = folder / f"{camera.name}.mp4", folder / "truth" / f"{camera.name}.txt"
-        write_clip(world, camera, video, duration_s=DURATION_S, truth=truth, crf=CRF)
-        written += [video, truth]
-    return [SampleFile(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in written]
+    files = [_facts(path) for path in write_world(sample_world(), folder, duration_s=DURATION_S, crf=CRF)]
+    sums = folder / "truth" / "SHA256SUMS"
+    lines = [f"{file.sha256}  {file.path.name}\n" for file in files if file.path.suffix == ".txt"]
+    sums.write_text("".join(lines), encoding="utf-8", newline="\n")
+    return [*files, _facts(sums)]
+
+
+def _facts(path: Path) -> SampleFile:
+    return SampleFile(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import av
@@ -66,12 +67,19 @@ def test_samples_truth_is_what_the_world_says_now(tables: dict[str, np.ndarray])
             np.testing.assert_allclose(rows[:, 8], drawn.visibility, atol=0.01)
 
 
+def test_samples_truth_is_as_it_was_made(repo_root: Path) -> None:
+    folder = repo_root / "samples" / "truth"
+    for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
 def test_samples_can_be_made_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "DURATION_S", 0.2)
     monkeypatch.setattr(samples, "SIZE", (96, 64))
     written = make_samples(tmp_path / "new" / "folder")
     assert [file.path.relative_to(tmp_path / "new" / "folder").as_posix() for file in written] == [
-        "cam1.mp4", "truth/cam1.txt", "cam2.mp4", "truth/cam2.txt",
+        "cam1.mp4", "truth/cam1.txt", "cam2.mp4", "truth/cam2.txt", "truth/SHA256SUMS",
     ]  # fmt: skip
     assert all(file.size == file.path.stat().st_size > 0 for file in written)
     assert [file.sha256 for file in make_samples(tmp_path / "again")] == [file.sha256 for file in written]

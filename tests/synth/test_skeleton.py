@@ -16,7 +16,8 @@ def walk(phases: np.ndarray, amplitude: float = 1.0, heading: float = 0.0) -> np
     angles = gait_angles(phases, np.full(count, amplitude), np.repeat(STYLE, count, axis=0))
     joints = np.repeat(JOINTS[None], count, axis=0)
     matrices = bone_matrices(angles, joints, np.zeros((count, 2)), np.full(count, heading))
-    return np.einsum("pbij,pbj->pbi", matrices[..., :3], joints) + matrices[..., 3]
+    turned = np.einsum("pbij,pbj->pbi", matrices[..., :3], joints)
+    return np.asarray(turned + matrices[..., 3])
 
 
 def test_skeleton_feet_stay_on_the_ground_at_every_phase() -> None:

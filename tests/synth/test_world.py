@@ -144,7 +144,7 @@ def test_world_clock_skew_shifts_a_camera_in_time() -> None:
 def test_world_layouts_decide_who_is_seen_at_once() -> None:
     together = {}
     for layout in ("overlap", "apart", "mixed"):
-        world = World.make(4, people=16, cameras=4, layout=layout, duration_s=8.0, size=(96, 54))  # type: ignore[arg-type]
+        world = World.make(4, people=16, cameras=4, layout=layout, duration_s=8.0, size=(96, 54))
         seen = [set(world.truth(camera, 4.0).ids.tolist()) for camera in world.cameras]
         together[layout] = [len(seen[a] & seen[b]) for a in range(4) for b in range(a + 1, 4)]
     assert together["apart"] == [0] * 6
