@@ -25,6 +25,7 @@ from reidpipe.detect.yolo import YoloDetector
 from reidpipe.embed.osnet import OSNetEmbedder
 from reidpipe.runtime import Session, open_session
 from reidpipe.types import Boxes, Image
+from reidpipe.weights import resolve
 
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -52,7 +53,7 @@ def scene(width: int, height: int, count: int) -> tuple[Image, Boxes]:
 
 def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> None:
     embedder = OSNetEmbedder(options.embedder, threads=options.threads, backend=options.backend)
-    session = open_session(options.embedder, threads=options.threads, backend=options.backend)
+    session = open_session(resolve(options.embedder).path, threads=options.threads, backend=options.backend)
     batch = by_hand(image, boxes)
     prepare = np.empty_like(batch)
     rows = {
@@ -62,9 +63,30 @@ def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> N
         "by hand: cv2, numpy, onnxruntime": lambda: plain(session, image, boxes),
     }
     show(f"embedder, {len(boxes)} boxes of a {image.shape[1]}x{image.shape[0]} picture", rows, options.rounds)
+    engines = other_engines(options, {session.backend: session})
     for count in (1, 8, 32):
         crops = np.repeat(batch[:1], count, axis=0)
-        show(f"net at batch {count}", {session.backend: partial(session.run, crops)}, options.rounds, count)
+        show(
+            f"net at batch {count}",
+            {name: partial(net.run, crops) for name, net in engines.items()},
+            options.rounds,
+            count,
+        )
+
+
+def other_engines(options: argparse.Namespace, engines: dict[str, Session]) -> dict[str, Session]:
+    """The same file in OpenVINO, and torch eager on the architecture that is asked for, with random weights."""
+    if options.architecture:
+        from reidpipe.reid.models import build_osnet
+        from reidpipe.runtime.torch_ import TorchSession
+
+        engines["torch eager"] = TorchSession(build_osnet(options.architecture), threads=options.threads)
+    if options.openvino:
+        for precision in ("f32", "bf16"):
+            engines[f"openvino {precision}"] = open_session(
+                resolve(options.embedder).path, threads=options.threads, backend="openvino", precision=precision
+            )
+    return engines
 
 
 def fill(embedder: OSNetEmbedder, image: Image, boxes: Boxes, out: NDArray[Any]) -> None:
@@ -90,7 +112,7 @@ def plain(session: Session, image: Image, boxes: Boxes) -> NDArray[Any]:
 
 def bench_detector(options: argparse.Namespace, image: Image) -> None:
     detector = YoloDetector(options.detector, threads=options.threads, backend=options.backend)
-    session = open_session(options.detector, threads=options.threads, backend=options.backend)
+    session = open_session(resolve(options.detector).path, threads=options.threads, backend=options.backend)
     facts = detector.facts
     height, width = facts.input_for(*image.shape[:2], stride=32)
     fitted, _ = letterbox(image, width=width, height=height)
@@ -129,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embedder", help="name or file")
     parser.add_argument("--detector", help="name or file")
+    parser.add_argument("--architecture", help="OSNet to run in torch eager beside it, for instance osnet_x0_25")
+    parser.add_argument("--openvino", action="store_true", help="OpenVINO beside it, in f32 and bf16")
     parser.add_argument("--size", type=int, nargs=2, default=(1920, 1080), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--boxes", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
