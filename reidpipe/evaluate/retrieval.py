@@ -124,29 +124,33 @@ def score_single_shot(
     max_rank: int = 50,
     seed: int = 0,
 ) -> RetrievalScores:
-    """Single-gallery-shot protocol of CUHK03: each person keeps one random gallery image, averaged over `repeats`.
+    """Single-gallery-shot protocol of CUHK03 (Li et al., CVPR 2014), averaged over `repeats` draws.
 
-    Mean average precision is computed on the same reduced galleries, so it is a mean reciprocal rank.
+    For each query every person keeps one random gallery image, the query's own person one from another camera. Mean
+    average precision is computed on these galleries, so it is a mean reciprocal rank.
     """
     rng = np.random.default_rng(seed)
+    same_person = query_persons[:, None] == gallery_persons[None, :]
+    same_camera = (query_cameras[:, None] == gallery_cameras[None, :]) & (query_cameras[:, None] >= 0)
+    candidates = same_person & ~same_camera
+    ranks = min(max_rank, len(np.unique(gallery_persons)))
     runs = []
     for _ in range(repeats):
         order = rng.permutation(len(gallery_persons))
-        _, first = np.unique(gallery_persons[order], return_index=True)
-        keep = np.sort(order[first])
-        runs.append(
-            score_distances(
-                distances[:, keep],
-                query_persons,
-                query_cameras,
-                gallery_persons[keep],
-                gallery_cameras[keep],
-                max_rank=max_rank,
-            )
-        )
+        kept = _one_per_person(order, gallery_persons)[None, :] & ~same_person
+        own = order[np.argmax(candidates[:, order], axis=1)]
+        kept[np.arange(len(kept)), own] = candidates[np.arange(len(kept)), own]
+        runs.append(_summary(*_rank_rows(distances, same_person, ~kept, ranks)))
     cmc = np.mean([run.cmc for run in runs], axis=0)
-    mean_ap = float(np.mean([run.mean_ap for run in runs]))
-    return RetrievalScores(cmc, mean_ap, min(run.queries for run in runs), max(run.skipped for run in runs))
+    return RetrievalScores(cmc, float(np.mean([run.mean_ap for run in runs])), runs[0].queries, runs[0].skipped)
+
+
+def _one_per_person(order: Ids, persons: Ids) -> NDArray[np.bool_]:
+    """Mark the gallery image of each person that comes first in `order`."""
+    _, first = np.unique(persons[order], return_index=True)
+    marked = np.zeros(len(persons), dtype=bool)
+    marked[order[first]] = True
+    return marked
 
 
 def _rank_rows(
