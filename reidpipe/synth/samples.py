@@ -27,6 +27,9 @@ class SampleFile:
     size: int
     sha256: str
 
+    def __str__(self) -> str:
+        return str(self.path)
+
 
 def sample_world() -> World:
     """The world of the samples: eight people, one court, two cameras whose views overlap in part."""
