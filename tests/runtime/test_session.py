@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,17 @@ def test_session_results_are_not_overwritten_by_the_next_run(net: Path, backend:
     first = session.run(np.ones((1, 3, 16, 8), np.float32))[0]
     session.run(np.full((1, 3, 16, 8), 7, np.float32))
     np.testing.assert_array_equal(first, np.ones((1, 3), np.float32))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_session_may_be_called_from_several_threads(net: Path, backend: str) -> None:
+    session = open_session(net, backend=backend)
+
+    def right(value: int) -> bool:
+        return bool((session.run(np.full((1, 3, 16, 8), value, np.float32))[0] == value).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, range(200)))
 
 
 def test_session_reads_float16(tmp_path: Path) -> None:
