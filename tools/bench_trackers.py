@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import configparser
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,11 @@ from reidpipe.evaluate.mot import MotReport, count_sequence, report_on
 from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.evaluate.tables import mot_table
-from reidpipe.stages import Tracker, stage_class
+from reidpipe.stages import Tracker
 from reidpipe.types import Detections
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mot17_val_half"
+CLASSES = {"bytetrack": "ByteTrack", "deepsort": "DeepSORT", "steady": "Steady"}
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,15 @@ def track(tracker: Tracker, sequence: Sequence) -> MotRows:
     return MotRows.from_table(np.concatenate(rows))
 
 
+def make(name: str, **options: Any) -> Tracker:
+    tracker: Tracker = getattr(importlib.import_module(f"reidpipe.track.{name}"), CLASSES[name])(**options)
+    return tracker
+
+
 def evaluate(name: str, sequences: list[Sequence], options: dict[str, Any]) -> MotReport:
     counted = {}
     for sequence in sequences:
-        result = track(stage_class("track", name)(**options), sequence)
+        result = track(make(name, **options), sequence)
         counted[sequence.name] = count_sequence(PairedSequence.of(sequence.truth, result))
     return report_on(counted)
 
@@ -97,8 +104,8 @@ def options_of(settings: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tracker")
-    parser.add_argument("--against", help="another tracker with its defaults, side by side")
+    parser.add_argument("tracker", choices=sorted(CLASSES))
+    parser.add_argument("--against", choices=sorted(CLASSES), help="another tracker with its defaults, side by side")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--detections", default="YOLOX_ablation")
     parser.add_argument("--fps", type=float)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.types import Ids
 
-__all__ = ["Costs", "assign"]
+__all__ = ["Candidates", "Costs", "assign"]
 
 Costs: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
@@ -17,72 +17,107 @@ FEW = 24
 """Up to this many rows or columns one call of the solver is cheaper than splitting the problem."""
 
 
-def assign(cost: Costs, *, limit: float) -> tuple[Ids, Ids]:
+class Candidates(NamedTuple):
+    """Pairs that may be made, each with its cost; all others are forbidden. Everybody is near few, so lists are short.
+
+    Attributes:
+        rows: int64 ``(K,)``; a pair appears once.
+        columns: int64 ``(K,)``.
+        costs: float ``(K,)``.
+    """
+
+    rows: Ids
+    columns: Ids
+    costs: Costs
+
+    @classmethod
+    def dense(cls, costs: Costs) -> Self:
+        """All pairs of a matrix ``(T, D)`` but those at ``inf``."""
+        rows, columns = np.nonzero(costs != np.inf)
+        return cls(rows, columns, costs[rows, columns])
+
+
+def assign(candidates: Candidates, *, limit: float) -> tuple[Ids, Ids]:
     """Match rows with columns so that the sum of ``cost - limit`` over the pairs is least.
 
-    Pairs above the limit are never made; set a cost to ``inf`` to forbid a pair. A row and a column that can go only
-    with each other are paired without asking the solver, and what remains is split where no candidate connects it, so
-    that the effort follows the ambiguity and not the square of the crowd.
+    Pairs above the limit are never made. A row and a column that can go only with each other are paired without asking
+    the solver, and what remains is split where no candidate connects it, so that the effort follows the ambiguity and
+    not the square of the crowd.
 
     Args:
-        cost: float ``(T, D)``; ``cost[i, j]`` of row i and column j.
+        candidates: the pairs that may be made.
         limit: the highest cost of a pair.
 
     Returns:
-        Rows (ascending) and their columns, int64 ``(K,)`` each.
+        Rows and their columns, int64 ``(K,)`` each.
 
     Raises:
         ValueError: a cost is NaN or minus infinity (a solver would match it with anything).
     """
-    none = np.zeros(0, np.int64)
-    if cost.size == 0:
-        return none, none
-    if not cost.min() > -np.inf:  # NaN wins every minimum, and no comparison with it holds
-        raise ValueError("a cost of the assignment is NaN or -inf: check the boxes and embeddings it was made from")
-    rows, columns = np.nonzero(cost <= limit)
+    rows, columns, costs = candidates
     if len(rows) == 0:
-        return none, none
-    row_choices = np.bincount(rows, minlength=cost.shape[0])
-    column_choices = np.bincount(columns, minlength=cost.shape[1])
-    alone = (row_choices[rows] == 1) & (column_choices[columns] == 1)
+        return rows, columns
+    if not costs.min() > -np.inf:  # NaN wins every minimum, and no comparison with it holds
+        raise ValueError("a cost of the assignment is NaN or -inf: check the boxes and embeddings it was made from")
+    good = costs <= limit
+    if not good.all():
+        rows, columns, costs = rows[good], columns[good], costs[good]
+    if len(rows) == 0:
+        return rows, columns
+    alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
     if alone.all():
         return rows, columns
-    some_rows, some_columns = _solve(cost, rows[~alone], columns[~alone], limit)
-    all_rows = np.concatenate((rows[alone], some_rows))
-    order = np.argsort(all_rows, kind="stable")
-    return all_rows[order], np.concatenate((columns[alone], some_columns))[order]
+    open_ = ~alone
+    chosen = _solve(Candidates(rows[open_], columns[open_], costs[open_]), limit)
+    return np.concatenate((rows[alone], chosen[0])), np.concatenate((columns[alone], chosen[1]))
 
 
-def _solve(cost: Costs, rows: Ids, columns: Ids, limit: float) -> tuple[Ids, Ids]:
-    """Solve for the candidates ``(rows[k], columns[k])``, each group that hangs together by itself."""
-    part_rows, part_columns = np.unique(rows), np.unique(columns)
-    if min(len(part_rows), len(part_columns)) <= FEW:
-        return _solve_dense(cost, part_rows, part_columns, limit)
-    matched = [_solve_dense(cost, *group, limit) for group in _groups(rows, columns, cost.shape)]
-    return np.concatenate([m[0] for m in matched]), np.concatenate([m[1] for m in matched])
+def _solve(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:
+    """Each group that hangs together by itself, or all at once when they are few."""
+    rows, columns, costs = candidates
+    row_ids, row = np.unique(rows, return_inverse=True)
+    column_ids, column = np.unique(columns, return_inverse=True)
+    numbered = Candidates(row, column, costs)
+    if min(len(row_ids), len(column_ids)) <= FEW:
+        chosen_rows, chosen_columns = _solve_dense(numbered, limit)
+    else:
+        parts = [_solve_group(group, limit) for group in _groups(numbered, len(row_ids), len(column_ids))]
+        chosen_rows, chosen_columns = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return row_ids[chosen_rows], column_ids[chosen_columns]
 
 
-def _groups(rows: Ids, columns: Ids, shape: tuple[int, ...]) -> list[tuple[Ids, Ids]]:
+def _groups(candidates: Candidates, row_count: int, column_count: int) -> list[Candidates]:
+    """The candidates by connected component."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    size = shape[0] + shape[1]
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + shape[0])), shape=(size, size))
-    label = connected_components(graph, directed=False)[1]
-    nodes = np.unique(np.concatenate((rows, columns + shape[0])))
-    nodes = nodes[np.argsort(label[nodes], kind="stable")]
-    starts = np.flatnonzero(np.diff(label[nodes])) + 1
-    parts = np.split(nodes, starts)
-    return [(part[part < shape[0]], part[part >= shape[0]] - shape[0]) for part in parts]
+    rows, columns, costs = candidates
+    size = row_count + column_count
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + row_count)), shape=(size, size))
+    label = connected_components(graph, directed=False)[1][rows]
+    order = np.argsort(label, kind="stable")
+    edges = np.flatnonzero(np.diff(label[order])) + 1
+    return [Candidates(rows[part], columns[part], costs[part]) for part in np.split(order, edges)]
 
 
-def _solve_dense(cost: Costs, rows: Ids, columns: Ids, limit: float) -> tuple[Ids, Ids]:
+def _solve_group(group: Candidates, limit: float) -> tuple[Ids, Ids]:
+    row_ids, row = np.unique(group.rows, return_inverse=True)
+    column_ids, column = np.unique(group.columns, return_inverse=True)
+    rows, columns = _solve_dense(Candidates(row, column, group.costs), limit)
+    return row_ids[rows], column_ids[columns]
+
+
+def _solve_dense(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:
     import lap
 
-    part = cost[np.ix_(rows, columns)].astype(np.float64)
-    # A pair at the limit is worth as much as no pair: clipped, a full matching is the wanted partial one.
-    _, choice, _ = lap.lapjv(np.minimum(part, limit), extend_cost=True)
+    rows, columns, costs = candidates
+    # No pair is worth as much as a pair at the limit: filled with it, a full matching is the wanted partial one.
+    table = np.full((int(rows.max()) + 1, int(columns.max()) + 1), limit, np.float64)
+    table[rows, columns] = costs
+    allowed = np.zeros(table.shape, np.bool_)
+    allowed[rows, columns] = True
+    _, choice, _ = lap.lapjv(table, extend_cost=True)
     chosen = np.flatnonzero(choice >= 0)
     picked = choice[chosen]
-    good = part[chosen, picked] <= limit
-    return rows[chosen[good]], columns[picked[good]]
+    good = allowed[chosen, picked]
+    return chosen[good], picked[good].astype(np.int64)

@@ -6,12 +6,14 @@ Every tracker keeps one and works on it; what differs between trackers is only w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.errors import ConfigError
-from reidpipe.track.kalman import VELOCITY, KalmanFilter, States
+from reidpipe.track.kalman import POSITION, VELOCITY, KalmanFilter, States
+from reidpipe.track.overlap import overlapping
 from reidpipe.track.passes import Pairs
 from reidpipe.track.picture import Picture
 from reidpipe.types import Boxes, Ids, Mask, Scores, Tracks
@@ -19,6 +21,7 @@ from reidpipe.types import Boxes, Ids, Mask, Scores, Tracks
 __all__ = ["TrackBook", "check_limits"]
 
 NO_ID = 0
+Noise = Callable[[Scores], NDArray[np.float64] | float]
 CLOCK_SLACK_S = 1e-6
 """Ages are compared with this tolerance, so that 30 frames of 1/30 s are one second."""
 
@@ -32,6 +35,11 @@ def check_limits(**limits: tuple[float, float, float]) -> None:
     for name, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise ConfigError(f"{name} must be between {low:g} and {high:g}, got {value:g}")
+
+
+def no_extra_noise(scores: Scores) -> float:  # noqa: ARG001
+    """Every detection is measured as well as the model says."""
+    return 1.0
 
 
 class TrackBook:
@@ -113,17 +121,34 @@ class TrackBook:
         self.boxes = self.kalman.boxes(self.states)
         self.rows = np.full(len(self), -1, np.int64)
 
-    def feed(self, picture: Picture, pairs: Pairs, *, noise: NDArray[np.float64] | float = 1.0) -> Ids:
-        """Give each matched track its detection; confirms those that have enough. Returns the matched tracks."""
+    def shift(self, by: NDArray[np.float64]) -> None:
+        """Move every track by ``(2,)`` pixels: the camera moved."""
+        self.states[POSITION, :2] += by[:, None]
+        self.boxes = self.kalman.boxes(self.states)
+
+    def feed(self, picture: Picture, pairs: Pairs, *, noise: Noise = no_extra_noise, measured: float = 0.0) -> Ids:
+        """Give each matched track its detection; confirms those that have enough.
+
+        Args:
+            picture: the detections.
+            pairs: who belongs to whom.
+            noise: factor on the variance of a measurement from its score, float32 ``(K,)`` to ``(K,)``.
+            measured: share of the detection in the box that is shown, the rest is the filter's, 0..1.
+
+        Returns:
+            The matched tracks, ascending.
+        """
         tracks = pairs.matched
         if len(tracks) == 0:
             return tracks
         chosen = pairs.detection_of[tracks]
         boxes = picture.boxes[chosen]
-        states = self.kalman.update(self.states[:, :, tracks], self.kalman.measure(boxes), noise=noise)
+        scores = picture.scores[chosen]
+        states = self.kalman.update(self.states[:, :, tracks], self.kalman.measure(boxes), noise=noise(scores))
         self.states[:, :, tracks] = states
-        self.boxes[tracks] = self.kalman.boxes(states)
-        self.scores[tracks] = picture.scores[chosen]
+        shown = self.kalman.boxes(states)
+        self.boxes[tracks] = shown + np.float32(measured) * (boxes - shown) if measured else shown
+        self.scores[tracks] = scores
         self.seen_s[tracks] = self.time_s
         self.hits[tracks] += 1
         self.rows[tracks] = picture.rows[chosen]
@@ -160,25 +185,43 @@ class TrackBook:
         for name in self.COLUMNS:
             setattr(self, name, getattr(self, name)[keep])
 
+    def duplicates(self, *, above: float) -> Mask:
+        """One person, two tracks: a lost one that lies on one that is seen. Of the two, the one with fewer detections.
+
+        Args:
+            above: overlap from which two tracks are one person, 0..1.
+
+        Returns:
+            The tracks to end, bool ``(N,)``.
+        """
+        gone = np.zeros(len(self), np.bool_)
+        lost = np.flatnonzero(self.confirmed & (self.rows < 0))
+        if len(lost) == 0:
+            return gone
+        seen = np.flatnonzero(self.confirmed & (self.rows >= 0))
+        one, other, share = overlapping(self.boxes[lost], self.boxes[seen])
+        one, other = lost[one[share > above]], seen[other[share > above]]
+        gone[np.where(self.hits[one] > self.hits[other], other, one)] = True
+        return gone
+
     def shown(self, *, coast_s: float = 0.0) -> Tracks:
         """The confirmed tracks of this picture, and what ended with it.
 
         Args:
             coast_s: also those last seen up to this many seconds ago, where they are predicted to be.
         """
-        since_s = self.time_s - coast_s - (CLOCK_SLACK_S if coast_s else 0.0)
-        rows = np.flatnonzero((self.seen_s >= since_s) & self.confirmed)
+        rows = self._visible(coast_s)
         return Tracks(self.ids[rows], self.boxes[rows], self.scores[rows], self.rows[rows], self._take_ended())
 
-    def predicted(self, time_s: float) -> Tracks:
-        """The tracks seen in the last picture, moved to ``time_s``; changes nothing.
+    def predicted(self, time_s: float, *, coast_s: float = 0.0) -> Tracks:
+        """The tracks that the last picture showed, moved to ``time_s``; changes nothing.
 
         Raises:
             ValueError: ``time_s`` lies before the last picture.
         """
         if not self.time_s <= time_s < math.inf:
             raise ValueError(f"time_s must not lie before the last picture ({self.time_s}), got {time_s}")
-        rows = np.flatnonzero(self.confirmed & (self.seen_s == self.time_s))
+        rows = self._visible(coast_s)
         if len(rows) == 0:
             return Tracks.empty()
         boxes = self.kalman.boxes(self.kalman.predict(self.states[:, :, rows], time_s - self.time_s))
@@ -188,6 +231,10 @@ class TrackBook:
         """End every track."""
         self.remove(np.ones(len(self), np.bool_))
         return Tracks.empty(self._take_ended())
+
+    def _visible(self, coast_s: float) -> Ids:
+        since_s = self.time_s - coast_s - (CLOCK_SLACK_S if coast_s else 0.0)
+        return np.flatnonzero((self.seen_s >= since_s) & self.confirmed)
 
     def _confirm(self, tracks: Ids) -> None:
         if len(tracks):

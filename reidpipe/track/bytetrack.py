@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidpipe.boxes import iou
-from reidpipe.track.assignment import Costs
+from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.kalman import DEEPSORT_MOTION, KalmanFilter
+from reidpipe.track.overlap import overlapping
 from reidpipe.track.passes import Pairs
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Tracks
@@ -94,13 +94,13 @@ class ByteTrack:
         high = picture.scores >= self._new
         book.feed(picture, pairs)
         book.remove(~book.confirmed & (book.rows < 0))
-        self._end_duplicates()
+        book.remove(book.duplicates(above=self._duplicate))
         book.begin(picture, np.flatnonzero(pairs.free & high), confirmed=is_first)
         return book.shown(coast_s=self._coast_s)
 
     def predict(self, time_s: float) -> Tracks:
         """Where the people of the last picture are at ``time_s``, without detections; changes no state."""
-        return self._book.predicted(time_s)
+        return self._book.predicted(time_s, coast_s=self._coast_s)
 
     def close(self) -> Tracks:
         """End of the camera: no rows, every living id in ``ended``."""
@@ -111,28 +111,16 @@ class ByteTrack:
         confirmed = book.confirmed
         high = picture.scores >= self._high
 
-        def overlap(tracks: Ids, detections: Ids) -> Costs:
-            return 1 - iou(book.boxes[tracks], picture.boxes[detections])
+        def overlap(tracks: Ids, detections: Ids) -> Candidates:
+            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
+            return Candidates(rows, columns, 1 - share)
 
-        def scored(tracks: Ids, detections: Ids) -> Costs:
-            return 1 - iou(book.boxes[tracks], picture.boxes[detections]) * picture.scores[detections]
+        def scored(tracks: Ids, detections: Ids) -> Candidates:
+            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
+            return Candidates(rows, columns, 1 - share * picture.scores[detections][columns])
 
         pairs.run(confirmed, high, cost=scored, limit=self._first_limit)
         low = (picture.scores >= self._low) & ~high
         pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)
         pairs.run(~confirmed, high, cost=scored, limit=self._new_limit)
         return pairs
-
-    def _end_duplicates(self) -> None:
-        """One person, two tracks: a lost one that lies on one that is seen. The one with fewer detections ends."""
-        book = self._book
-        lost = np.flatnonzero(book.confirmed & (book.rows < 0))
-        if len(lost) == 0:
-            return
-        seen = np.flatnonzero(book.confirmed & (book.rows >= 0))
-        one, other = np.nonzero(iou(book.boxes[lost], book.boxes[seen]) > self._duplicate)
-        if len(one):
-            older = book.hits[lost[one]] > book.hits[seen[other]]
-            gone = np.zeros(len(book), np.bool_)
-            gone[np.where(older, seen[other], lost[one])] = True
-            book.remove(gone)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidpipe.boxes import iou
-from reidpipe.track.assignment import Costs
+from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.gallery import Gallery
 from reidpipe.track.kalman import DEEPSORT_MOTION, KalmanFilter
+from reidpipe.track.overlap import overlapping
 from reidpipe.track.passes import Pairs
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Tracks
@@ -103,7 +103,7 @@ class DeepSORT:
 
     def predict(self, time_s: float) -> Tracks:
         """Where the people of the last picture are at ``time_s``, without detections; changes no state."""
-        return self._book.predicted(time_s)
+        return self._book.predicted(time_s, coast_s=self._coast_s)
 
     def close(self) -> Tracks:
         """End of the camera: no rows, every living id in ``ended``."""
@@ -115,15 +115,16 @@ class DeepSORT:
         usable = picture.scores >= self._min_score
         measures = picture.measures(book.kalman)
 
-        def appearance(tracks: Ids, detections: Ids) -> Costs:
+        def appearance(tracks: Ids, detections: Ids) -> Candidates:
             vectors = picture.vectors(detections)
             cost = np.stack([self._galleries[key].distance(vectors) for key in book.keys[tracks].tolist()])
             far = book.kalman.distances(book.states[:, :, tracks], measures[:, detections]) > self._motion_limit
             cost[far] = np.inf
-            return cost
+            return Candidates.dense(cost)
 
-        def overlap(tracks: Ids, detections: Ids) -> Costs:
-            return 1 - iou(book.boxes[tracks], picture.boxes[detections])
+        def overlap(tracks: Ids, detections: Ids) -> Candidates:
+            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
+            return Candidates(rows, columns, 1 - share)
 
         known = np.array([key in self._galleries for key in book.keys.tolist()], np.bool_) & book.confirmed
         seen = usable & picture.embedded

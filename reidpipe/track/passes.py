@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reidpipe.track.assignment import Costs, assign
+from reidpipe.track.assignment import Candidates, assign
 from reidpipe.types import Ids, Mask
 
 __all__ = ["CostFunction", "Pairs"]
 
-CostFunction = Callable[[Ids, Ids], Costs]
-"""``(T,)`` rows of tracks and ``(D,)`` rows of detections to a cost ``(T, D)``; ``inf`` forbids a pair (a gate)."""
+CostFunction = Callable[[Ids, Ids], Candidates]
+"""``(T,)`` tracks and ``(D,)`` detections that take part -> the pairs inside the gate, counted in these two lists."""
 
 
 class Pairs:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from reidpipe.track.kalman import KalmanFilter
 from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Vectors
 
-__all__ = ["MAX_PIXEL", "Picture"]
+__all__ = ["Picture"]
 
 MAX_PIXEL = 1e6
 """A box with a corner farther out than this is no box of a picture; trackers leave it out."""
+MIN_SIDE = 1e-3
+"""Pixels; nor is one with a side shorter than this."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class Picture:
         boxes, scores = detections.boxes, detections.scores
         order = np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2], -scores))
         boxes = boxes[order]
-        if boxes.size and not -MAX_PIXEL < boxes.min() <= boxes.max() < MAX_PIXEL:
-            inside = (np.abs(boxes) < MAX_PIXEL).all(axis=1)
-            order, boxes = order[inside], boxes[inside]
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if boxes.size and not (-MAX_PIXEL < boxes.min() <= boxes.max() < MAX_PIXEL and sides.min() > MIN_SIDE):
+            sound = (np.abs(boxes) < MAX_PIXEL).all(axis=1) & (sides > MIN_SIDE).all(axis=1)
+            order, boxes = order[sound], boxes[sound]
         return cls(boxes, scores[order], order, detections)
 
     def __len__(self) -> int:

@@ -11,10 +11,11 @@ from reidpipe.errors import ConfigError
 from reidpipe.stages import Tracker
 from reidpipe.track.bytetrack import ByteTrack
 from reidpipe.track.deepsort import DeepSORT
+from reidpipe.track.steady import Steady
 from reidpipe.types import Detections, Tracks
 from tests.track.scene import Scene
 
-TRACKERS: list[Callable[[], Tracker]] = [ByteTrack, DeepSORT]
+TRACKERS: list[Callable[[], Tracker]] = [ByteTrack, DeepSORT, Steady]
 EVERY = pytest.mark.parametrize("make", TRACKERS, ids=lambda make: make.__name__)
 
 
@@ -104,7 +105,10 @@ def test_trackers_take_any_number_of_detections(make: Callable[[], Tracker], cou
 
 @EVERY
 def test_trackers_survive_absurd_boxes(make: Callable[[], Tracker]) -> None:
-    absurd = np.array([[0, 0, 3e38, 3e38], [-3e38, 0, 1, 1e30], [5, 5, 5.00001, 5.00001], [0, 0, 9e5, 9e5]], np.float32)
+    absurd = np.array(
+        [[0, 0, 3e38, 3e38], [-3e38, 0, 1, 1e30], [5, 5, 5.00001, 5.00001], [0, 0, 1e-30, 1e-30], [0, 0, 9e5, 9e5]],
+        np.float32,
+    )
     person = np.array([[100, 100, 150, 250]], np.float32)
     tracker, seen = make(), []
     for k in range(20):
@@ -176,7 +180,7 @@ def test_trackers_refuse_limits_out_of_range(make: Callable[..., Tracker], bad: 
 def test_trackers_keep_a_person_through_a_gap(make: Callable[..., Tracker]) -> None:
     still = Detections(np.array([[100, 100, 150, 250]], np.float32), np.array([0.9], np.float32))
     for gap_s, kept in ((0.8, True), (1.2, False)):
-        tracker = make(min_hits=1) if make is ByteTrack else make(min_hits=1, overlap_limit=0.7)
+        tracker = make(min_hits=1)
         tracker.update(with_look(still), 0.0)
         before = tracker.update(with_look(still), 0.1)
         tracker.update(Detections.empty(), 0.2)
