@@ -114,7 +114,7 @@ def bench_detector(options: argparse.Namespace, image: Image) -> None:
     detector = YoloDetector(options.detector, threads=options.threads, backend=options.backend)
     session = open_session(resolve(options.detector).path, threads=options.threads, backend=options.backend)
     facts = detector.facts
-    height, width = facts.input_for(*image.shape[:2], stride=32)
+    height, width = facts.input_for(*image.shape[:2])
     fitted, _ = letterbox(image, width=width, height=height)
     batch = np.empty((facts.batch or 1, 3, height, width), session.inputs[0].dtype)
     facts.normalize.fill([fitted], batch)

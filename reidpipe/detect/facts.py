@@ -22,6 +22,7 @@ PERSON_NAMES = ("person", "pedestrian", "people", "human")
 
 _COCO_CLASSES = 80
 _DEFAULT_SIDE = 640
+_STRIDE = 32
 _RAW_HEADS = frozenset({"yolox", "yolox-px"})  # trained on BGR 0..255
 _GREY = 114
 
@@ -39,6 +40,7 @@ class NetFacts:
         height: fixed height of the input, None when free.
         width: fixed width of the input, None when free.
         side: longer side to use where the input is free, pixels.
+        stride: free sides are multiples of this, pixels.
         normalize: how pixels become the input.
     """
 
@@ -50,16 +52,17 @@ class NetFacts:
     height: int | None
     width: int | None
     side: int
+    stride: int
     normalize: Normalize
 
-    def input_for(self, height: int, width: int, *, stride: int) -> tuple[int, int]:
+    def input_for(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the input for a picture of this size."""
         if self.height and self.width:
             return self.height, self.width
         if self.height or self.width:
             return self.height or self.side, self.width or self.side
         ratio = self.side / max(height, width)
-        fitted = [max(stride, -(-round(length * ratio) // stride) * stride) for length in (height, width)]
+        fitted = [max(1, -(-round(length * ratio) // self.stride)) * self.stride for length in (height, width)]
         return fitted[0], fitted[1]
 
 
@@ -86,7 +89,8 @@ def read_facts(
     """
     known = _from_metadata(session.metadata) | dict(given)
     batch, height, width = _input_shape(session, path)
-    height, width, side = _sizes(height, width, input_size, known)
+    stride = _stride(known)
+    height, width, side = _sizes(height, width, input_size, known, stride)
     names = _names(known.get("names"))
     probe = _Probe(session, (batch or 1, 3, height or side, width or side))
     head, output = _head(probe, path, names, known)
@@ -101,13 +105,14 @@ def read_facts(
         height=height,
         width=width,
         side=side,
+        stride=stride,
         normalize=Normalize(str(known.get("color_order", color_order)).lower(), float(known.get("scale", scale))),
     )
 
 
 def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The facts that matter. Exporters give ``head`` and ``scale`` other meanings: they count only beside our own."""
-    facts = {key: metadata[key] for key in ("names", "imgsz", "input_size", "end2end") if key in metadata}
+    facts = {key: metadata[key] for key in ("names", "imgsz", "input_size", "stride", "end2end") if key in metadata}
     if "color_order" in metadata:
         facts |= {key: metadata[key] for key in ("color_order", "scale", "head") if key in metadata}
     return facts
@@ -147,15 +152,15 @@ def _input_shape(session: Session, path: Path) -> tuple[int | None, int | None, 
 
 
 def _sizes(
-    height: int | None, width: int | None, asked: int | tuple[int, int] | None, known: Mapping[str, Any]
+    height: int | None, width: int | None, asked: int | tuple[int, int] | None, known: Mapping[str, Any], stride: int
 ) -> tuple[int | None, int | None, int]:
     """Fixed height and width (None when free) and the longer side to use."""
     side = max(height or 0, width or 0) or _known_side(known)
     if asked is None:
         return height, width, side
     wanted = (asked, asked) if isinstance(asked, int) else (int(asked[0]), int(asked[1]))
-    if any(length < 32 or length % 32 for length in wanted):
-        raise ConfigError(f"input_size must be multiples of 32, got {asked}")
+    if any(length < stride or length % stride for length in wanted):
+        raise ConfigError(f"input_size must be multiples of {stride}, got {asked}")
     if (height or wanted[0], width or wanted[1]) != wanted:
         raise ConfigError(
             f"input_size {asked} does not fit: the net's input is fixed to {height or 'any'} x {width or 'any'}"
@@ -163,6 +168,12 @@ def _sizes(
     if isinstance(asked, int):
         return height, width, asked
     return wanted[0], wanted[1], max(wanted)
+
+
+def _stride(known: Mapping[str, Any]) -> int:
+    """Of the coarsest grid: 32, or 64 for the P6 nets, which say so."""
+    text = str(known.get("stride", ""))
+    return max(_STRIDE, int(float(text))) if text.replace(".", "", 1).isdecimal() else _STRIDE
 
 
 def _known_side(known: Mapping[str, Any]) -> int:

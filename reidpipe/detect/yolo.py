@@ -19,8 +19,6 @@ from reidpipe.weights import resolve
 
 __all__ = ["YoloDetector"]
 
-_STRIDE = 32
-
 
 class YoloDetector:
     """Finds people with a YOLO net (v5 to v12, v26, YOLOX) from ONNX or OpenVINO IR.
@@ -104,7 +102,7 @@ class YoloDetector:
         groups: dict[tuple[int, int], list[int]] = {}
         for row, image in enumerate(images):
             if image.size:
-                groups.setdefault(self.facts.input_for(*image.shape[:2], stride=_STRIDE), []).append(row)
+                groups.setdefault(self.facts.input_for(*image.shape[:2]), []).append(row)
         for size, rows in groups.items():
             for start in range(0, len(rows), self._max_batch):
                 yield size, rows[start : start + self._max_batch]

@@ -104,10 +104,16 @@ def test_yolo_boxes_come_back_to_half_a_pixel_of_the_input(
 
 def test_yolo_pads_free_inputs_as_little_as_possible(tmp_path: Path) -> None:
     facts = YoloDetector(nets.finds_red(tmp_path / "red.onnx")).facts
-    assert facts.input_for(1080, 1920, stride=32) == (384, 640)
-    assert facts.input_for(1920, 1080, stride=32) == (640, 384)
-    assert facts.input_for(576, 768, stride=32) == (480, 640)
-    assert facts.input_for(1, 1000, stride=32) == (32, 640)
+    assert facts.input_for(1080, 1920) == (384, 640)
+    assert facts.input_for(1920, 1080) == (640, 384)
+    assert facts.input_for(576, 768) == (480, 640)
+    assert facts.input_for(1, 1000) == (32, 640)
+
+
+@pytest.mark.parametrize(("stride", "expected"), [("64", (384, 640)), ("32.0", (352, 640)), ("max", (352, 640))])
+def test_yolo_of_four_grids_pads_to_64(tmp_path: Path, stride: str, expected: tuple[int, int]) -> None:
+    path = nets.finds_red(tmp_path / "red.onnx", metadata={"stride": stride})
+    assert YoloDetector(path).facts.input_for(540, 1000) == expected
 
 
 def test_yolo_takes_pictures_of_different_size_in_order(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def says(
     return save(model, path, metadata)
 
 
-def finds_red(path: Path, shape: str = "batch,3,height,width") -> Path:
+def finds_red(path: Path, shape: str = "batch,3,height,width", metadata: Mapping[str, str] | None = None) -> Path:
     """An end-to-end detector of one red thing: x1 y1 x2 y2 of the pixels whose red is above their green by half."""
     batch = shape.split(",")[0]
     text = f"""{_HEADER}
@@ -100,7 +100,7 @@ def finds_red(path: Path, shape: str = "batch,3,height,width") -> Path:
         row = Concat<axis=1>(x1, y1, x2, y2, score, class)
         output = Unsqueeze(row, i1)
     }}"""
-    return save(parser.parse_model(text), path, {"names": "{0: 'person'}"})
+    return save(parser.parse_model(text), path, {"names": "{0: 'person'}", **(metadata or {})})
 
 
 def averages(
