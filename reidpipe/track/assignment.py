@@ -13,8 +13,8 @@ __all__ = ["Candidates", "Costs", "assign"]
 
 Costs: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
-FEW = 24
-"""Up to this many rows or columns one call of the solver is cheaper than splitting the problem."""
+FEW = 40
+"""Up to this many rows or columns the dense solver is the faster one."""
 
 
 class Candidates(NamedTuple):
@@ -41,8 +41,7 @@ def assign(candidates: Candidates, *, limit: float) -> tuple[Ids, Ids]:
     """Match rows with columns so that the sum of ``cost - limit`` over the pairs is least.
 
     Pairs above the limit are never made. A row and a column that can go only with each other are paired without asking
-    the solver, and what remains is split where no candidate connects it, so that the effort follows the ambiguity and
-    not the square of the crowd.
+    a solver, and a crowd goes to a sparse one, so that the effort follows the ambiguity, not the square of the crowd.
 
     Args:
         candidates: the pairs that may be made.
@@ -73,38 +72,28 @@ def assign(candidates: Candidates, *, limit: float) -> tuple[Ids, Ids]:
 
 
 def _solve(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:
-    """Each group that hangs together by itself, or all at once when they are few."""
-    rows, columns, costs = candidates
-    row_ids, row = np.unique(rows, return_inverse=True)
-    column_ids, column = np.unique(columns, return_inverse=True)
-    numbered = Candidates(row, column, costs)
-    if min(len(row_ids), len(column_ids)) <= FEW:
-        chosen_rows, chosen_columns = _solve_dense(numbered, limit)
-    else:
-        parts = [_solve_group(group, limit) for group in _groups(numbered, len(row_ids), len(column_ids))]
-        chosen_rows, chosen_columns = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return row_ids[chosen_rows], column_ids[chosen_columns]
-
-
-def _groups(candidates: Candidates, row_count: int, column_count: int) -> list[Candidates]:
-    """The candidates by connected component."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    rows, columns, costs = candidates
-    size = row_count + column_count
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + row_count)), shape=(size, size))
-    label = connected_components(graph, directed=False)[1][rows]
-    order = np.argsort(label, kind="stable")
-    edges = np.flatnonzero(np.diff(label[order])) + 1
-    return [Candidates(rows[part], columns[part], costs[part]) for part in np.split(order, edges)]
-
-
-def _solve_group(group: Candidates, limit: float) -> tuple[Ids, Ids]:
-    row_ids, row = np.unique(group.rows, return_inverse=True)
-    column_ids, column = np.unique(group.columns, return_inverse=True)
-    rows, columns = _solve_dense(Candidates(row, column, group.costs), limit)
+    row_ids, row = np.unique(candidates.rows, return_inverse=True)
+    column_ids, column = np.unique(candidates.columns, return_inverse=True)
+    solve = _solve_dense if min(len(row_ids), len(column_ids)) <= FEW else _solve_sparse
+    rows, columns = solve(Candidates(row, column, candidates.costs), limit)
     return row_ids[rows], column_ids[columns]
+
+
+def _solve_sparse(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:
+    """For a crowd, where most pairs are none: every row may also go with a column of its own, at the limit."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    rows, columns, costs = candidates
+    height, width = int(rows.max()) + 1, int(columns.max()) + 1
+    own = np.arange(height)
+    shift = 1 - float(costs.min())  # the solver takes a weight of zero for no pair; all weights move alike
+    weights = np.concatenate((costs + shift, np.full(height, limit + shift)))
+    places = np.concatenate((rows, own)), np.concatenate((columns, width + own))
+    graph = csr_array((weights.astype(np.float64), places), shape=(height, width + height))
+    chosen, picked = min_weight_full_bipartite_matching(graph)
+    real = picked < width
+    return chosen[real].astype(np.int64), picked[real].astype(np.int64)
 
 
 def _solve_dense(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:

@@ -195,10 +195,10 @@ class TrackBook:
             The tracks to end, bool ``(N,)``.
         """
         gone = np.zeros(len(self), np.bool_)
-        lost = np.flatnonzero(self.confirmed & (self.rows < 0))
+        lost = (self.confirmed & (self.rows < 0)).nonzero()[0]
         if len(lost) == 0:
             return gone
-        seen = np.flatnonzero(self.confirmed & (self.rows >= 0))
+        seen = (self.confirmed & (self.rows >= 0)).nonzero()[0]
         one, other, share = overlapping(self.boxes[lost], self.boxes[seen])
         one, other = lost[one[share > above]], seen[other[share > above]]
         gone[np.where(self.hits[one] > self.hits[other], other, one)] = True
@@ -234,7 +234,7 @@ class TrackBook:
 
     def _visible(self, coast_s: float) -> Ids:
         since_s = self.time_s - coast_s - (CLOCK_SLACK_S if coast_s else 0.0)
-        return np.flatnonzero((self.seen_s >= since_s) & self.confirmed)
+        return ((self.seen_s >= since_s) & self.confirmed).nonzero()[0]
 
     def _confirm(self, tracks: Ids) -> None:
         if len(tracks):

@@ -95,7 +95,7 @@ class ByteTrack:
         book.feed(picture, pairs)
         book.remove(~book.confirmed & (book.rows < 0))
         book.remove(book.duplicates(above=self._duplicate))
-        book.begin(picture, np.flatnonzero(pairs.free & high), confirmed=is_first)
+        book.begin(picture, (pairs.free & high).nonzero()[0], confirmed=is_first)
         return book.shown(coast_s=self._coast_s)
 
     def predict(self, time_s: float) -> Tracks:

@@ -52,8 +52,8 @@ def camera_shift(tracks: Boxes, found: Boxes) -> Shift | None:
     if len(one) < MIN_PEOPLE:
         return None
     jumps = _centres(found[other]) - _centres(tracks[one])
-    shift = np.median(jumps, axis=0)
-    error = 1.4826 * np.median(np.abs(jumps - shift), axis=0) / len(one) ** 0.5
+    shift = _middle(jumps)
+    error = 1.4826 * _middle(np.abs(jumps - shift)) / len(one) ** 0.5
     shift[np.abs(shift) <= SIGNIFICANT * error] = 0.0
     return shift if shift.any() else None
 
@@ -85,7 +85,7 @@ def _by_votes(tracks: Boxes, found: Boxes, *, more_than: int) -> Shift | None:
     smaller = min(len(tracks), len(found))
     if int(agree.sum()) < max(3, smaller / 2) or int(agree.sum()) <= more_than:
         return None
-    return np.asarray(np.median(jumps[agree], axis=0))
+    return _middle(jumps[agree])
 
 
 def _tallest(boxes: Boxes) -> Boxes:
@@ -101,6 +101,12 @@ def _fullest_cell(cells: Ids) -> Ids:
     number, count = np.unique((spread[:, 0] - low[0]) * wide + spread[:, 1] - low[1], return_counts=True)
     winner = int(number[count.argmax()])
     return np.asarray(np.array([winner // wide, winner % wide]) + low)
+
+
+def _middle(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median of each column; for a few people numpy's own takes longer than all the rest."""
+    ordered, count = np.sort(values, axis=0), len(values)
+    return np.asarray((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
 
 
 def _centres(boxes: Boxes) -> NDArray[np.float64]:

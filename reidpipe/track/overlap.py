@@ -27,7 +27,7 @@ def overlapping(a: Boxes, b: Boxes) -> tuple[Ids, Ids, NDArray[np.float32]]:
     touching &= a[:, 2, None] > left
     touching &= a[:, 1, None] < bottom
     touching &= a[:, 3, None] > top
-    rows, columns = np.divmod(np.flatnonzero(touching), max(1, len(b)))
+    rows, columns = touching.nonzero()
     one, other = a[rows], b[columns]
     sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
     both = sides[:, 0] * sides[:, 1]

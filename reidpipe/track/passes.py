@@ -42,9 +42,11 @@ class Pairs:
             cost: of the pairs; called only when both sides have somebody.
             limit: the highest cost of a pair.
         """
-        rows = np.flatnonzero(tracks & (self.detection_of < 0))
-        columns = np.flatnonzero(detections & self.free)
-        if len(rows) and len(columns):
+        columns = (detections & self.free).nonzero()[0]
+        if len(columns) == 0:
+            return
+        rows = (tracks & (self.detection_of < 0)).nonzero()[0]
+        if len(rows):
             found, with_whom = assign(cost(rows, columns), limit=limit)
             self.join(rows[found], columns[with_whom])
 
@@ -56,4 +58,4 @@ class Pairs:
     @property
     def matched(self) -> Ids:
         """The tracks that have a detection, ascending."""
-        return np.flatnonzero(self.detection_of >= 0)
+        return (self.detection_of >= 0).nonzero()[0]

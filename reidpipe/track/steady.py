@@ -120,7 +120,7 @@ class Steady:
         book.feed(picture, pairs, noise=_noise, measured=MEASURED_SHARE)
         book.remove(~book.confirmed & (book.rows < 0))
         book.remove(book.duplicates(above=self._duplicate))
-        book.begin(picture, np.flatnonzero(pairs.free & (picture.scores >= self._new)), confirmed=is_first)
+        book.begin(picture, (pairs.free & (picture.scores >= self._new)).nonzero()[0], confirmed=is_first)
         return book.shown(coast_s=self._coast_s)
 
     def predict(self, time_s: float) -> Tracks:
