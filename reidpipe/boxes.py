@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reidpipe.types import Boxes, Ids, Image, Mask, Scores
 
-__all__ = ["Letterbox", "area", "clip", "iou", "letterbox", "nms", "valid"]
+__all__ = ["Letterbox", "area", "clip", "iou", "letterbox", "nms", "resize", "valid"]
 
 _NMS_BLOCK = 256
 
@@ -110,6 +110,24 @@ class Letterbox:
         return np.array([self.left, self.top] * 2, np.float32)
 
 
+def resize(image: Image, *, width: int, height: int) -> Image:
+    """A picture at another size, uint8 ``(height, width, 3)``: bilinear, after halving while it is twice as large.
+
+    Halving averages neighbours in one fast pass, so that small things do not fall between the samples of a bilinear
+    step. From 1080p to a detector's input it costs 0.4 ms more than that step alone, 2 ms less than ``INTER_AREA``, and
+    the detector finds as many people as with that.
+    """
+    import cv2
+
+    while image.shape[0] >= 2 * height or image.shape[1] >= 2 * width:
+        rows = image.shape[0] // 2 if image.shape[0] >= 2 * height else image.shape[0]
+        columns = image.shape[1] // 2 if image.shape[1] >= 2 * width else image.shape[1]
+        image = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
 def letterbox(image: Image, *, width: int, height: int, fill: int = 114) -> tuple[Image, Letterbox]:
     """Fit a picture into ``(height, width)``, its shape kept, centred, the rest filled with grey.
 
@@ -123,19 +141,12 @@ def letterbox(image: Image, *, width: int, height: int, fill: int = 114) -> tupl
         The picture uint8 ``(height, width, 3)``, colour order unchanged, and the mapping. The mapping holds the exact
         ratio for each axis after rounding to whole pixels, so that boxes come back to within half a pixel.
     """
-    import cv2
-
     rows, columns = image.shape[:2]
     ratio = min(width / columns, height / rows)
     new_width, new_height = max(1, round(columns * ratio)), max(1, round(rows * ratio))
     left, top = (width - new_width) // 2, (height - new_height) // 2
     if (new_width, new_height) != (columns, rows):
-        # Halving averages 2 x 2 pixels in one fast pass, so that small people do not fall between the samples. At 1080p
-        # this costs 0.4 ms more than one bilinear step, 2 ms less than INTER_AREA, and finds as many people as that.
-        while image.shape[0] >= 2 * new_height and image.shape[1] >= 2 * new_width:
-            half = (image.shape[1] // 2, image.shape[0] // 2)
-            image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-        image = np.asarray(cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        image = resize(image, width=new_width, height=new_height)
     mapping = Letterbox(new_width / columns, new_height / rows, left, top)
     if (new_width, new_height) == (width, height):
         return image, mapping

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reidpipe.boxes import area, clip, iou, letterbox, nms, valid
+from reidpipe.boxes import area, clip, iou, letterbox, nms, resize, valid
 from reidpipe.types import Boxes, Scores
 
 
@@ -126,6 +127,26 @@ def test_boxes_letterbox_leaves_a_fitting_picture_as_it_is() -> None:
     fitted, mapping = letterbox(picture, width=96, height=64)
     np.testing.assert_array_equal(fitted, picture)
     assert (mapping.scale_x, mapping.scale_y, mapping.left, mapping.top) == (1.0, 1.0, 0, 0)
+
+
+def test_boxes_resize_averages_what_a_bilinear_step_would_miss() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::8] = 240  # an eighth is bright
+    assert abs(float(resize(stripes, width=8, height=8).mean()) - 30) <= 1
+    assert abs(float(resize(stripes.transpose(1, 0, 2), width=8, height=8).mean()) - 30) <= 1
+
+
+def test_boxes_resize_halves_each_side_by_itself() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 16, 3), np.uint8)
+    expected = picture.reshape(16, 4, 16, 3).astype(float).mean(axis=1)
+    assert np.abs(resize(picture, width=16, height=16) - expected).max() <= 1.5
+
+
+def test_boxes_resize_is_plain_bilinear_when_not_much_smaller() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (40, 30, 3), np.uint8)
+    for width, height in ((16, 21), (60, 80), (30, 40)):
+        expected = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(resize(picture, width=width, height=height), expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 500), (2000, 3)])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.boxes import resize
 from reidpipe.runtime import picture
 from reidpipe.types import Boxes, Image
 
@@ -31,7 +32,7 @@ def crop_edges(boxes: Boxes, *, width: int, height: int) -> NDArray[np.int32]:
 
 
 def crops(images: Sequence[Image], boxes: Sequence[Boxes], *, width: int, height: int) -> Iterator[Image]:
-    """The people of all pictures, in order, each uint8 ``(height, width, 3)`` BGR, resized bilinearly.
+    """The people of all pictures, in order, each uint8 ``(height, width, 3)`` BGR (``boxes.resize``).
 
     Args:
         images: uint8 ``(H, W, 3)`` BGR, sizes may differ.
@@ -39,10 +40,7 @@ def crops(images: Sequence[Image], boxes: Sequence[Boxes], *, width: int, height
         width: of a crop, pixels.
         height: of a crop, pixels.
     """
-    import cv2
-
-    size = (width, height)
     for image, rows in zip(map(picture, images), boxes, strict=True):
         edges = crop_edges(rows, width=image.shape[1], height=image.shape[0])
         for x1, y1, x2, y2 in edges.tolist():
-            yield cv2.resize(image[y1:y2, x1:x2], size, interpolation=cv2.INTER_LINEAR)
+            yield resize(image[y1:y2, x1:x2], width=width, height=height)

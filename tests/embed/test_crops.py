@@ -42,14 +42,14 @@ def test_crops_come_in_order_and_resized_bilinearly() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), rng.integers(0, 256, (30, 40, 3), np.uint8)]
     boxes = [
-        np.array([[0, 0, 20, 30], [50, 10, 100, 60]], np.float32),
-        np.array([[5, 5, 40, 30]], np.float32),
+        np.array([[0, 0, 20, 30], [70, 10, 100, 60]], np.float32),
+        np.array([[10, 5, 40, 30]], np.float32),
     ]
-    found = list(crops(images, boxes, width=8, height=16))
-    parts = [images[0][:30, :20], images[0][10:60, 50:100], images[1][5:30, 5:40]]
+    found = list(crops(images, boxes, width=16, height=32))
+    parts = [images[0][:30, :20], images[0][10:60, 70:100], images[1][5:30, 10:40]]
     assert len(found) == 3
     for crop, part in zip(found, parts, strict=True):
-        np.testing.assert_array_equal(crop, cv2.resize(part, (8, 16), interpolation=cv2.INTER_LINEAR))
+        np.testing.assert_array_equal(crop, cv2.resize(part, (16, 32), interpolation=cv2.INTER_LINEAR))
 
 
 def test_crops_need_boxes_for_every_image() -> None:
