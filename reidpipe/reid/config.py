@@ -115,6 +115,18 @@ class DistillConfig(Part):
     temperature: float = Field(0.08, gt=0)
 
 
+class MixStyleConfig(Part):
+    """MixStyle behind conv2 and conv3.
+
+    Attributes:
+        probability: Of mixing a batch; 0 switches it off.
+        alpha: Of the Beta distribution.
+    """
+
+    probability: float = Field(0.0, ge=0, le=1)
+    alpha: float = Field(0.1, gt=0)
+
+
 class OptimiserConfig(Part):
     """The optimiser.
 
@@ -177,6 +189,7 @@ class TrainConfig(Part):
         softmax: Identity loss.
         triplet: Triplet loss.
         distill: Teacher.
+        mixstyle: Mixing of feature statistics.
         optimiser: Optimiser.
         schedule: Learning rate over progress.
         stages: Input sizes over progress, in order; the last runs to the end.
@@ -202,6 +215,7 @@ class TrainConfig(Part):
     softmax: SoftmaxConfig = SoftmaxConfig()
     triplet: TripletConfig = TripletConfig()
     distill: DistillConfig = DistillConfig()
+    mixstyle: MixStyleConfig = MixStyleConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     stages: tuple[StageConfig, ...] = Field((StageConfig(),), min_length=1)

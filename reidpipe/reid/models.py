@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidpipe.reid.blocks import ConvNorm, OSBlock
+from reidpipe.reid.mixstyle import MixStyle
 from reidpipe.reid.spec import OSNetSpec, get_spec
 
 
@@ -21,9 +22,10 @@ class OSNet(nn.Module):
     Args:
         spec: The architecture.
         num_classes: Adds the linear identity classifier of Torchreid's layout; None leaves it out.
+        mixstyle: Applied behind conv2 and conv3 in training; None leaves it out. It has no parameters.
     """
 
-    def __init__(self, spec: OSNetSpec, *, num_classes: int | None = None) -> None:
+    def __init__(self, spec: OSNetSpec, *, num_classes: int | None = None, mixstyle: MixStyle | None = None) -> None:
         super().__init__()
         self.spec = spec
         stem, second, third, fourth = spec.channels
@@ -35,6 +37,7 @@ class OSNet(nn.Module):
         self.conv5 = ConvNorm(fourth, fourth)
         self.fc = nn.Sequential(nn.Linear(fourth, spec.embedding), nn.BatchNorm1d(spec.embedding), nn.ReLU())
         self.classifier = nn.Linear(spec.embedding, num_classes) if num_classes else None
+        self.mixstyle = mixstyle
         _initialise(self)
 
     def _add_stage(self, stage: str, inputs: int, outputs: int, *, first_block: int) -> None:
@@ -56,10 +59,11 @@ class OSNet(nn.Module):
     def feature_maps(self, x: Tensor) -> Tensor:
         """The last feature map `(N, C, H / 16, W / 16)`, before pooling."""
         x = self.maxpool(self.conv1(x))
-        names = ("conv2", "pool2", "conv3", "pool3", "conv4", "conv5")
-        for name in names:
+        for name in ("conv2", "pool2", "conv3", "pool3", "conv4", "conv5"):
             if name in self._modules:
                 x = self.get_submodule(name)(x)
+            if name in {"pool2", "pool3"} and self.mixstyle is not None:
+                x = self.mixstyle(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:

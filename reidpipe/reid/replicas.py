@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor, nn
 
+from reidpipe.reid.mixstyle import MixStyle
+
 
 class Replicas:
     """Runs forward and backward of one batch on `count` threads.
@@ -40,6 +42,13 @@ class Replicas:
         for other in others:
             for mine, theirs in zip(main.buffers(), other.buffers(), strict=True):
                 theirs.copy_(mine)
+
+    def start_step(self, seed: int, step: int) -> None:
+        """Tell every random layer which step comes, each copy with another seed."""
+        for number, model in enumerate(self._models):
+            for layer in model.modules():
+                if isinstance(layer, MixStyle):
+                    layer.start_step(seed * 1000 + number, step)
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings `(B, D)`, float32, a leaf that collects the loss's gradient; every n-th image goes to one copy."""

@@ -22,6 +22,7 @@ from reidpipe.reid.datasets import ReidSet, query_gallery
 from reidpipe.reid.ema import ModelEma
 from reidpipe.reid.embed import embed_paths, to_input
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss
+from reidpipe.reid.mixstyle import MixStyle
 from reidpipe.reid.models import build_osnet
 from reidpipe.reid.optim import build_optimiser, set_rate
 from reidpipe.reid.prepare import Progress, prepare
@@ -90,6 +91,8 @@ class Trainer:
         self.model = build_osnet(config.model)
         if config.init is not None:
             load_weights(self.model, config.init)
+        if config.mixstyle.probability:
+            self.model.mixstyle = MixStyle(probability=config.mixstyle.probability, alpha=config.mixstyle.alpha)
         dim = self.model.spec.embedding
         softmax = config.softmax
         self.softmax = SoftmaxHead(dim, max(data.identities, 1), scale=softmax.scale, smoothing=softmax.smoothing)
@@ -215,6 +218,7 @@ class Trainer:
         self.model.train()
         images = to_input(batch.images, config.device)
         self.optimiser.zero_grad(set_to_none=True)
+        self._replicas.start_step(config.seed, self.step)
         embeddings = self._replicas.forward(images)
         losses = self._losses(embeddings, batch)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]

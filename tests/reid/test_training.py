@@ -24,6 +24,7 @@ from reidpipe.reid.checkpoint import read_torch_file  # noqa: E402
 from reidpipe.reid.config import OptimiserConfig, TrainConfig, load_train_config, parse_train_config  # noqa: E402
 from reidpipe.reid.ema import ModelEma  # noqa: E402
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss  # noqa: E402
+from reidpipe.reid.mixstyle import MixStyle  # noqa: E402
 from reidpipe.reid.optim import build_optimiser  # noqa: E402
 from reidpipe.reid.replicas import Replicas  # noqa: E402
 from reidpipe.reid.trainer import train  # noqa: E402
@@ -84,6 +85,22 @@ def test_losses_triplet_hand_table() -> None:
 )
 def test_schedule_values(progress: float, settings: dict[str, Any], factor: float) -> None:
     assert rate_factor(progress, ScheduleConfig.model_validate(settings)) == pytest.approx(factor, abs=1e-9)
+
+
+def test_mixstyle_keeps_the_pattern_and_moves_the_statistics() -> None:
+    layer = MixStyle(probability=1.0, alpha=1.0).train()
+    x = torch.randn(6, 3, 8, 8) * torch.arange(1.0, 7.0)[:, None, None, None] + torch.arange(6.0)[:, None, None, None]
+    layer.start_step(1, 5)
+    once = layer(x)
+    layer.start_step(1, 5)
+    torch.testing.assert_close(layer(x), once, atol=0, rtol=0)
+    plain = (x - x.mean(dim=(2, 3), keepdim=True)) / x.std(dim=(2, 3), keepdim=True)
+    mixed = (once - once.mean(dim=(2, 3), keepdim=True)) / once.std(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(mixed, plain, atol=1e-3, rtol=1e-3)
+    means = once.mean(dim=(2, 3))
+    assert (means - x.mean(dim=(2, 3))).abs().max() > 0.1
+    assert means.min() >= x.mean(dim=(2, 3)).min() - 1e-4
+    assert torch.equal(layer.eval()(x), x)
 
 
 def test_ema_follows_parameters_and_running_statistics() -> None:
@@ -217,7 +234,9 @@ class Stop(Exception):
 def test_trainer_resumes_bit_exact(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reidpipe.reid import trainer
 
-    straight = train(recipe(people, output=people / "straight", triplet={"weight": 0.5}, replicas=2))
+    straight = train(
+        recipe(people, output=people / "straight", triplet={"weight": 0.5}, mixstyle={"probability": 0.7}, replicas=2)
+    )
     step = trainer.Trainer._train_step
 
     def dying(self: trainer.Trainer, batch: Any) -> Any:
@@ -229,7 +248,9 @@ def test_trainer_resumes_bit_exact(people: Path, monkeypatch: pytest.MonkeyPatch
         return losses
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", dying)
-    broken = recipe(people, output=people / "broken", triplet={"weight": 0.5}, replicas=2)
+    broken = recipe(
+        people, output=people / "broken", triplet={"weight": 0.5}, mixstyle={"probability": 0.7}, replicas=2
+    )
     with pytest.raises(Stop):
         train(broken)
     monkeypatch.setattr(trainer.Trainer, "_train_step", step)
