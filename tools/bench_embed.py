@@ -54,13 +54,14 @@ def scene(width: int, height: int, count: int) -> tuple[Image, Boxes]:
 def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> None:
     embedder = OSNetEmbedder(options.embedder, threads=options.threads, backend=options.backend)
     session = open_session(resolve(options.embedder).path, threads=options.threads, backend=options.backend)
-    batch = by_hand(image, boxes)
+    size = embedder.facts.input_size[::-1]
+    batch = by_hand(image, boxes, size)
     prepare = np.empty_like(batch)
     rows = {
         "net alone": lambda: session.run(batch),
         "crops and normalise alone": lambda: fill(embedder, image, boxes, prepare),
         "reidpipe: picture to vectors": lambda: embedder.embed(image, boxes),
-        "by hand: cv2, numpy, onnxruntime": lambda: plain(session, image, boxes),
+        "by hand: cv2, numpy, onnxruntime": lambda: plain(session, image, boxes, size),
     }
     show(f"embedder, {len(boxes)} boxes of a {image.shape[1]}x{image.shape[0]} picture", rows, options.rounds)
     engines = other_engines(options, {session.backend: session})
@@ -96,17 +97,17 @@ def fill(embedder: OSNetEmbedder, image: Image, boxes: Boxes, out: NDArray[Any])
     embedder.facts.normalize.fill(crops([image], [boxes], width=width, height=height), out)
 
 
-def by_hand(image: Image, boxes: Boxes) -> NDArray[np.float32]:
+def by_hand(image: Image, boxes: Boxes, size: tuple[int, int]) -> NDArray[np.float32]:
     """The usual way, crop by crop."""
     rows = []
     for x1, y1, x2, y2 in boxes.astype(int):
-        crop = cv2.cvtColor(cv2.resize(image[y1:y2, x1:x2], (128, 256)), cv2.COLOR_BGR2RGB)
+        crop = cv2.cvtColor(cv2.resize(image[y1:y2, x1:x2], size), cv2.COLOR_BGR2RGB)
         rows.append(((crop.astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1))
     return np.ascontiguousarray(np.stack(rows), dtype=np.float32)
 
 
-def plain(session: Session, image: Image, boxes: Boxes) -> NDArray[Any]:
-    raw = session.run(by_hand(image, boxes))[0]
+def plain(session: Session, image: Image, boxes: Boxes, size: tuple[int, int]) -> NDArray[Any]:
+    raw = session.run(by_hand(image, boxes, size))[0]
     return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True))
 
 
