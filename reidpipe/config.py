@@ -24,6 +24,7 @@ from reidpipe.settings import (
     AssociateSettings,
     DetectSettings,
     EmbedSettings,
+    LiveSettings,
     OutputSettings,
     PoolSettings,
     RuntimeSettings,
@@ -46,6 +47,7 @@ class Config(Section):
     pool: PoolSettings = Field(default_factory=PoolSettings)
     associate: AssociateSettings = Field(default_factory=lambda: _default("associate"))
     output: OutputSettings = Field(default_factory=OutputSettings)
+    live: LiveSettings = Field(default_factory=LiveSettings)
 
     @classmethod
     def load(

@@ -16,6 +16,7 @@ __all__ = [
     "DeepSORTSettings",
     "DetectSettings",
     "EmbedSettings",
+    "LiveSettings",
     "OfflineSettings",
     "OnlineSettings",
     "OutputSettings",
@@ -173,3 +174,27 @@ class OutputSettings(Section):
         "superfast", description="x264 speed"
     )
     thumbnails: bool = Field(True, description="one small picture for each identity")
+
+
+class LiveSettings(Section):
+    """Cameras that run for weeks: how they are connected, and what is done when there is too much to do."""
+
+    transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP: tcp loses nothing, udp waits for nothing")
+    open_timeout_s: float = Field(10.0, gt=0, le=600, description="longest wait for a connection, seconds")
+    stall_s: float = Field(2.0, ge=0.1, le=600, description="shortest silence that counts as a stall, seconds")
+    max_retries: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="failed connections in a row before a camera is given up; null: never"
+    )
+    retry_s: float = Field(
+        0.5, gt=0, le=3600, description="wait before the first new connection, seconds; then doubled"
+    )
+    retry_max_s: float = Field(10.0, gt=0, le=3600, description="longest wait between connections, seconds")
+    credentials: str | None = Field(None, description="YAML file with 'camera or host: user:password'")
+    max_batch: int = Field(8, ge=1, le=256, description="most pictures in one detection")
+    step_s: float = Field(0.2, gt=0, le=10, description="time that one step should take at most, seconds")
+    max_tracks: int = Field(5000, ge=1, le=1_000_000, description="tracks remembered for identities.json")
+    max_identities: int = Field(5000, ge=1, le=1_000_000, description="people remembered")
+    rotate_mb: float = Field(64.0, gt=0, description="size from which frames.jsonl and events.jsonl are begun anew, MB")
+    rotate_s: float = Field(86400.0, gt=0, description="age from which they are begun anew, seconds")
+    keep_files: int = Field(100, ge=0, description="older ones that are kept; 0: all")
+    report_s: float = Field(10.0, ge=0.1, le=3600, description="time between two counts of drops, seconds")

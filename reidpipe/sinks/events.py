@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from reidpipe.sinks.files import LineWriter, to_json
+from reidpipe.sinks.spool import Lines
 from reidpipe.types import NOT_KNOWN, FrameResult, Link, TrackKey
 
 __all__ = ["EVENT_SCHEMA", "EventsSink"]
 
 EVENT_SCHEMA = "reidpipe.event/1"
+ALL_CAMERAS = "*"
 _TIME_DECIMALS = 6
 _SIMILARITY_DECIMALS = 4
 
@@ -31,18 +33,20 @@ class EventsSink:
 
     ``enter`` when a track begins, ``leave`` when it has ended (``first_s`` and ``last_s`` tell when it was seen;
     ``time_s`` when that was certain), ``link`` when a track gets its identity, ``correct`` when that changes
-    (``previous``), ``camera_down`` and ``camera_up``, ``drops`` with a count. A ``global_id`` not known is null.
+    (``previous``), ``camera_down``, ``camera_up`` and ``camera_end``, ``drops`` with a count, ``load`` when less or
+    more is done for each picture, ``clock`` when the system's clock was set. A ``global_id`` not known is null.
 
     Args:
         path: the file.
         overwrite: replace an existing file.
+        lines: takes the lines in the place of a file at ``path``.
 
     Raises:
         SinkError: it exists or cannot be written.
     """
 
-    def __init__(self, path: Path | str, *, overwrite: bool = False) -> None:
-        self._lines = LineWriter(path, overwrite=overwrite)
+    def __init__(self, path: Path | str, *, overwrite: bool = False, lines: Lines | None = None) -> None:
+        self._lines = lines if lines is not None else LineWriter(path, overwrite=overwrite)
         self._visits: dict[TrackKey, _Visit] = {}
 
     def write(self, result: FrameResult) -> None:
@@ -91,6 +95,30 @@ class EventsSink:
     def drops(self, camera: str, time_s: float, count: int) -> None:
         """So many pictures of a camera were dropped since the last such event."""
         self._write("drops", camera, time_s, count=count)
+
+    def camera_end(self, camera: str, time_s: float, reason: str) -> None:
+        """A camera gives no pictures and will not be tried again; ``reason`` is empty when that is no fault."""
+        self._write("camera_end", camera, time_s, reason=reason)
+
+    def load(
+        self, time_s: float, *, level: int, detect_gap_s: float, embed_gap_s: float, frame_gap_s: float, busy: float
+    ) -> None:
+        """What is done for each picture changed, for all cameras alike.
+
+        Args:
+            time_s: when, seconds.
+            level: 0: everything; each further one does less.
+            detect_gap_s: least time between detections of one camera, seconds; pictures between are predicted.
+            embed_gap_s: least time between pictures of one camera that are embedded, seconds.
+            frame_gap_s: least time between pictures of one camera that are taken, seconds.
+            busy: share of the time that was worked, 0..1, when this was decided.
+        """
+        gaps = {"detect_gap_s": detect_gap_s, "embed_gap_s": embed_gap_s, "frame_gap_s": frame_gap_s}
+        self._write("load", ALL_CAMERAS, time_s, level=level, **gaps, busy=round(busy, 3))
+
+    def clock(self, time_s: float, offset_s: float) -> None:
+        """The system's wall clock was set; times of this run are behind it by ``offset_s`` and follow slowly."""
+        self._write("clock", ALL_CAMERAS, time_s, offset_s=round(offset_s, 3))
 
     def close(self) -> None:
         """Close the file. May be called twice."""

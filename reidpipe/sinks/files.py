@@ -28,7 +28,9 @@ __all__ = [
 RUN_OUTPUTS = (
     "run.json",
     "frames.jsonl",
+    "frames",
     "events.jsonl",
+    "events",
     "identities.json",
     "identities.npz",
     "report.html",
@@ -166,17 +168,23 @@ class LineWriter:
     Args:
         path: the file; its folder is made.
         overwrite: replace an existing file.
+        append: go on in an existing file.
 
     Raises:
-        SinkError: it exists (without ``overwrite``) or cannot be written.
+        SinkError: it exists (without ``overwrite`` or ``append``) or cannot be written.
     """
 
-    def __init__(self, path: Path | str, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path | str, *, overwrite: bool = False, append: bool = False) -> None:
         self.path = Path(path)
         with _as_sink_error(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: a line is on its way to the disk when ``write`` returns.
-            self._file = self.path.open("wb" if overwrite else "xb", buffering=0)
+            self._file = self.path.open("ab" if append else "wb" if overwrite else "xb", buffering=0)
+
+    @property
+    def closed(self) -> bool:
+        """True after ``close``."""
+        return self._file.closed
 
     def write(self, line: bytes) -> None:
         """Add one line, given without its end.

@@ -70,6 +70,7 @@ def write_run_info(
     wall_s: float,
     error: str | None = None,
     warnings: Sequence[str] = (),
+    live: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``run.json`` (schema ``reidpipe.run/1``), all or nothing. May be written again as the run goes on.
 
@@ -84,6 +85,7 @@ def write_run_info(
         wall_s: seconds from start to end.
         error: why it failed, one line.
         warnings: what else the user should know; those of the sources stand with the sources.
+        live: of a live run: load, ages, and what each camera dropped.
 
     Raises:
         SinkError: it cannot be written.
@@ -100,6 +102,7 @@ def write_run_info(
         "counts": dict(counts),
         "stage_seconds": {name: round(seconds, 4) for name, seconds in stage_seconds.items()},
         "warnings": list(warnings),
+        **({} if live is None else {"live": dict(live)}),
     }
     write_json(Path(path), record)
 

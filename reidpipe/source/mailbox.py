@@ -7,6 +7,7 @@ when the next one came is dropped and counted. Only what is taken is converted t
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from reidpipe.types import Frame, Image
 __all__ = ["Change", "Mailbox", "MailboxCounts", "State"]
 
 State: TypeAlias = Literal["connecting", "up", "down", "ended"]
+_POLL_S = 0.005
 _CHANGES_KEPT = 256  # nobody listens: the oldest go
 
 
@@ -159,6 +161,12 @@ class Mailbox:
         """Until a picture waits or the camera has ended; False when the time was up."""
         with self._lock:
             return self._lock.wait_for(lambda: self._picture is not None or self._state == "ended", timeout_s)
+
+    def wait_taken(self, timeout_s: float, over: threading.Event) -> None:
+        """Until nothing waits: the last picture of a recording must not be lost to its end."""
+        deadline = time.monotonic() + timeout_s
+        while self._picture is not None and time.monotonic() < deadline and not over.wait(_POLL_S):
+            pass
 
     def _notify(self) -> None:
         with self._lock:

@@ -49,7 +49,8 @@ def pattern(
     *, width: int = 160, height: int = 120, fps: int = 10, codec: str = "h264", loss: float = 0.0, key_every: int = 10
 ) -> str:
     """A moving ball as a GStreamer launch line, live."""
-    line = f"videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! "
+    caps = f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
+    line = f"videotestsrc is-live=true pattern=ball ! {caps} ! "
     if codec == "jpeg":
         return line + "jpegenc ! rtpjpegpay name=pay0 pt=26"
     line += f"x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max={key_every} ! "
