@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from reidpipe.associate.calibrate import Calibration, fit_calibration
-from reidpipe.associate.cluster import Graph, cluster
-from reidpipe.associate.evidence import Evidence, Scene, gather, see
+from reidpipe.associate.decide import decide
+from reidpipe.associate.scene import Scene, see
 from reidpipe.errors import ConfigError
 from reidpipe.types import Ids, Link, TrackKey, Tracklet
 
 __all__ = ["OfflineAssociator"]
-
-ROUNDS = 4
 
 
 class OfflineAssociator:
@@ -23,7 +20,6 @@ class OfflineAssociator:
 
     Args:
         threshold: similarity above which two tracklets are one person; None (default) sets itself.
-        calibration: how similar people are to themselves and to others with this embedder.
         false_match_rate: largest share of wrong pairs to accept, 0..1.
         overlap: let overlapping views find themselves, and use where people stand.
     """
@@ -32,7 +28,6 @@ class OfflineAssociator:
         self,
         *,
         threshold: float | None = None,
-        calibration: Calibration | None = None,
         false_match_rate: float = 0.01,
         overlap: bool = True,
     ) -> None:
@@ -41,7 +36,6 @@ class OfflineAssociator:
         if not 0.0 < false_match_rate < 1.0:
             raise ConfigError(f"associate.false_match_rate must be between 0 and 1, got {false_match_rate}")
         self._threshold = threshold
-        self._calibration = calibration or Calibration()
         self._rate = false_match_rate
         self._overlap = overlap
         self._tracklets: dict[TrackKey, Tracklet] = {}
@@ -61,41 +55,15 @@ class OfflineAssociator:
             return []
         scene = see(list(self._tracklets.values()))
         self._tracklets = {}
-        return self._links(scene, self._resolve(scene))
+        decision = decide(scene, threshold=self._threshold, false_match_rate=self._rate, overlap=self._overlap)
+        self.report = decision.report
+        return self._links(scene, decision.labels)
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own. Call after ``close``."""
         links = [Link(key, self._next_id + i, 1.0, time_s) for i, key in enumerate(keys)]
         self._next_id += len(links)
         return links
-
-    def _resolve(self, scene: Scene) -> Ids:
-        evidence = gather(scene, self._calibration, overlap=self._overlap)
-        calibration, n = self._calibration, len(scene.tracklets)
-        possible = n * (n - 1) / 2 - len(scene.together)
-        prior = -float(np.log(max(n, 2)))
-        labels = np.arange(n)
-        for _ in range(ROUNDS):
-            calibration = fit_calibration(self._calibration, evidence.sample(scene, prior))
-            labels = cluster(self._graph(scene, evidence, calibration, prior), _spans(scene))
-            sizes = np.bincount(labels).astype(np.float64)
-            share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
-            prior = float(np.log(share / (1 - share)))
-        self.report = {
-            "threshold": self._threshold if self._threshold is not None else calibration.limit(prior),
-            "calibration": [calibration.same_mean, calibration.same_std, calibration.other_mean, calibration.other_std],
-            "identities": int(labels.max()) + 1,
-            "tracklets": n,
-            "overlapping_views": [[scene.names[a], scene.names[b]] for a, b in evidence.overlaps],
-        }
-        return labels
-
-    def _graph(self, scene: Scene, evidence: Evidence, calibration: Calibration, prior: float) -> Graph:
-        if self._threshold is not None:
-            prior = -float(calibration.log_odds(np.array(self._threshold), np.array(0.8)))
-        odds = calibration.log_odds(evidence.similarity, evidence.trust) + evidence.places + prior
-        floor = min(float(calibration.log_odds(np.array(calibration.other_mean), np.array(0.8))) + prior, -0.5)
-        return Graph(len(scene.tracklets), evidence.pairs, odds, floor, scene.quality)
 
     def _links(self, scene: Scene, labels: Ids) -> list[Link]:
         vectors = scene.vectors.astype(np.float64)
@@ -110,7 +78,3 @@ class OfflineAssociator:
             links.append(Link(tracklet.key, self._next_id + int(labels[i]), similarity, end))
         self._next_id += len(sums)
         return links
-
-
-def _spans(scene: Scene) -> list[tuple[str, float, float]]:
-    return [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration
+from reidpipe.associate.evidence import COSINE
 from reidpipe.associate.gallery import Gallery, Member
 from reidpipe.errors import ConfigError
 from reidpipe.types import Link, TrackKey, Tracklet
@@ -18,7 +19,6 @@ from reidpipe.types import Link, TrackKey, Tracklet
 __all__ = ["OnlineAssociator"]
 
 FORBIDDEN = 1e6
-TRUST = np.array(0.8)
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class OnlineAssociator:
         if window_s < 0 or delay_s < 0 or margin < 0 or max_identities < 1 or max_members < 1:
             raise ConfigError("associate: window_s, delay_s and margin must not be negative, limits at least 1")
         self._threshold = threshold
-        self._calibration = calibration or Calibration()
+        self._calibration = calibration or COSINE
         self._window_s = window_s
         self._delay_s = delay_s
         self._enough = enough
@@ -138,9 +138,7 @@ class OnlineAssociator:
 
     def _odds(self, camera: str, tracks: list[_Track]) -> NDArray[np.float64]:
         similarity = self._gallery.similarity(camera, np.stack([t.tracklet.vector for t in tracks]))
-        return self._calibration.log_odds(similarity, TRUST) - self._calibration.log_odds(
-            np.asarray(self._limit()), TRUST
-        )
+        return self._calibration.log_odds(similarity) - self._calibration.log_odds(np.asarray(self._limit()))
 
     def _assign(self, tracks: list[_Track], time_s: float) -> list[Link]:
         """The best one-to-one choice for the undecided tracks of one camera; who fits nobody is somebody new."""
@@ -171,9 +169,9 @@ class OnlineAssociator:
             return []
         member = _member(track.tracklet)
         self._gallery.put(own, member)
-        limit = self._calibration.log_odds(np.asarray(self._limit()), TRUST)
+        limit = self._calibration.log_odds(np.asarray(self._limit()))
         rest = self._gallery.similarity_without(own, member)
-        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest), TRUST) - limit)
+        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest)) - limit)
         odds = self._odds(track.tracklet.key.camera, [track])[0]
         ids = self._gallery.ids()
         for j in np.argsort(-odds, kind="stable").tolist():

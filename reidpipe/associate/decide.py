@@ -1,0 +1,123 @@
+"""From a scene to people: weigh the evidence, group, learn from the groups how many there are, and group again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.associate.calibrate import Calibration, Scale, wilson
+from reidpipe.associate.cluster import Graph, cluster
+from reidpipe.associate.evidence import Looks, compare_looks, find_places
+from reidpipe.associate.scene import Scene
+from reidpipe.types import Ids
+
+__all__ = ["Decision", "decide"]
+
+Wide = NDArray[np.float64]
+
+ROUNDS = 4
+
+LEAST_PRIOR = (-7.5, -5.0)
+"""Neighbourhoods adapt to any number of people by themselves; below this the prior would count the crowd twice. The
+first is for neighbourhoods without query expansion (fewer than three tracklets for each person)."""
+
+MOST_SHIFT = 1.0
+"""How far people seen together may move the limit, in log-odds: they share a camera and its light, and are more alike
+than strangers in general."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who is who.
+
+    Attributes:
+        labels: int64 ``(N,)`` group of each tracklet of the scene, numbered by first appearance.
+        report: how it was decided, for run.json.
+    """
+
+    labels: Ids
+    report: dict[str, Any]
+
+
+def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, overlap: bool) -> Decision:
+    """Group the tracklets of a scene.
+
+    Args:
+        scene: at least one tracklet.
+        threshold: similarity above which two are one person; None: found from the footage.
+        false_match_rate: largest share of people seen together whose similarity may lie above the limit.
+        overlap: look for overlapping views and use where people stood.
+    """
+    scale = Scale.of(scene.strangers())
+    pairs = scene.worth()
+    places = find_places(scene, scale) if overlap else None
+    if places is not None and len(places.pairs):
+        codes = np.union1d(scene.codes(pairs), np.setdiff1d(scene.codes(places.pairs), scene.codes(scene.together)))
+        pairs = np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
+    known = np.zeros(len(pairs)) if places is None else places.of(scene, pairs)
+    guess = float(np.clip(len(scene.names), 2, 4))
+    prior, size = -float(np.log(max(3.0, len(scene) / guess))), guess
+    labels = np.arange(len(scene), dtype=np.int64)
+    for number in range(ROUNDS):
+        looks = compare_looks(scene, pairs, scale, size=size)
+        if threshold is not None:
+            prior = looks.calibration.prior(threshold)
+        else:
+            prior = max(prior, LEAST_PRIOR[int(size >= 3.0)])
+            prior = max(min(prior, _strangers_prior(looks, false_match_rate)), prior - MOST_SHIFT)
+        before, labels = labels, _group(scene, pairs, looks, known, prior)
+        if number and np.array_equal(before, labels):
+            break
+        used = prior
+        prior, size = _crowd(scene, labels)
+        # Half way to what was expected, so that one round that splits too much does not make the next split more.
+        size = float(np.sqrt(size * guess)) if size < guess else size
+    names = [] if places is None else [[scene.names[a], scene.names[b]] for a, b in places.overlaps]
+    return Decision(labels, _report(looks, used, scale, labels) | {"overlapping_views": names})
+
+
+def _group(scene: Scene, pairs: Ids, looks: Looks, known: Wide, prior: float) -> Ids:
+    odds = looks.calibration.log_odds(looks.similarity) + known + prior
+    floor = float(looks.calibration.log_odds(np.array(0.0))) + prior
+    # Edges near the floor say no more than no edge at all.
+    kept = odds > floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
+    graph = Graph(len(scene), pairs[kept], odds[kept], min(floor, -0.5), scene.quality)
+    return cluster(graph, [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets])
+
+
+def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:
+    """What a grouping says about the crowd: log-odds that any two tracklets are one person, tracklets per person."""
+    sizes = np.bincount(labels).astype(np.float64)
+    n = len(scene)
+    possible = n * (n - 1) / 2 - len(scene.together)
+    share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
+    return float(np.log(share / (1 - share))), n / len(sizes)
+
+
+def _strangers_prior(looks: Looks, rate: float) -> float:
+    """The largest prior at which people seen together are told apart often enough.
+
+    It binds only when they are surely (95 %) confused more often than ``rate``: a school class in uniform, a bad net.
+    """
+    likeness = np.sort(looks.together)[::-1]
+    hits = np.arange(1, len(likeness) + 1)
+    surely = np.asarray([wilson(int(h), len(likeness)).low for h in hits[: 1 + len(hits) // 4]]) > rate
+    if not surely.any():
+        return np.inf
+    return looks.calibration.prior(float(likeness[int(np.argmax(surely))]))
+
+
+def _report(looks: Looks, prior: float, scale: Scale, labels: Ids) -> dict[str, Any]:
+    calibration: Calibration = looks.calibration
+    limit = calibration.limit(prior)
+    return {
+        "threshold": round(limit, 4),
+        "prior_log_odds": round(prior, 3),
+        "scale": asdict(scale),
+        "false_match_rate": asdict(wilson(int((looks.together > limit).sum()), len(looks.together))),
+        "identities": int(labels.max()) + 1,
+        "tracklets": len(labels),
+    }
