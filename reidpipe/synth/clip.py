@@ -14,8 +14,8 @@ from reidpipe.types import Image
 
 __all__ = ["tiny_clip", "truth_lines", "write_clip", "write_video", "write_world"]
 
-# Measured: with the macroblock tree and look-ahead on, one clip in ten came out with other bytes from the same pictures;
-# without them, and with the colours converted before the encoder, none in 120.
+# Measured: with the macroblock tree and look-ahead on, one small clip in ten came out with other bytes from the same
+# pictures; without them, and with the colours converted before the encoder, none in 120.
 X264 = "threads=1:keyint=50:mbtree=0:rc-lookahead=0:sync-lookahead=0"
 
 
