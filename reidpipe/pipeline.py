@@ -70,6 +70,7 @@ class Pipeline:
         self._trackers: dict[str, Tracker] = {}
         self._last: dict[str, Frame] = {}
         self._global_ids: dict[TrackKey, int] = {}
+        self._alive: set[TrackKey] = set()
         self._closed: list[Tracklet] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
@@ -116,6 +117,9 @@ class Pipeline:
             with self._stage("track", frame.camera):
                 tracks.append(tracker.predict(frame.time_s) if given is None else tracker.update(seen, frame.time_s))
             self._last[frame.camera] = frame
+        self._alive.update(
+            TrackKey(f.camera, i) for f, t in zip(frames, tracks, strict=True) for i in t.track_ids.tolist()
+        )
         tracklets = self._pool(frames, detections, tracks)
         links = self._associate(tracklets, max((frame.time_s for frame in frames), default=0.0))
         return self._results(frames, tracks, links)
@@ -203,7 +207,8 @@ class Pipeline:
         with self._stage("associate"):
             links = self._associator.update(tracklets, time_s)
         self.counts["links"] += len(links)
-        self._global_ids.update((link.key, link.global_id) for link in links)
+        # A track that ended before it was decided is shown no more: remembering it would grow for ever.
+        self._global_ids.update((link.key, link.global_id) for link in links if link.key in self._alive)
         return links
 
     def _results(self, frames: Sequence[Frame], tracks: list[Tracks], links: list[Link]) -> list[FrameResult]:
@@ -220,8 +225,9 @@ class Pipeline:
         return results
 
     def _forget(self, camera: str, ended: Ids) -> None:
-        for track_id in ended:
-            self._global_ids.pop(TrackKey(camera, int(track_id)), None)
+        for track_id in ended.tolist():
+            self._global_ids.pop(TrackKey(camera, track_id), None)
+            self._alive.discard(TrackKey(camera, track_id))
 
     @contextmanager
     def _stage(self, name: str, camera: str | None = None) -> Iterator[None]:

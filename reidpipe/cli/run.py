@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reidpipe.cli.options import Backend, ConfigFile, Detector, Duration, Embedder, Settings, Start, Threads, given
 from reidpipe.errors import ConfigError
 
+if TYPE_CHECKING:
+    from reidpipe.recorded import RunResult
+
 __all__ = ["run_command"]
 
 Sources = Annotated[
-    list[str], typer.Argument(help="Video files, image folders or MOTChallenge sequences; NAME=PATH names a camera.")
+    list[str],
+    typer.Argument(
+        help="Video files, image folders, MOTChallenge sequences, or live cameras (rtsp://, http://, webcam number); "
+        "NAME=PATH names a camera."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the results of an earlier run in that folder.")]
@@ -29,6 +38,13 @@ Video = Annotated[
 Trace = Annotated[float | None, typer.Option(help="Draw where people came from, for so many seconds.")]
 Thumbnails = Annotated[
     bool | None, typer.Option("--thumbnails/--no-thumbnails", help="Write a small picture of each identity.")
+]
+Realtime = Annotated[bool, typer.Option("--realtime", help="Play recordings as if they were live cameras.")]
+Retries = Annotated[
+    int | None, typer.Option("--max-retries", help="Live: give a camera up after so many failed connections in a row.")
+]
+Credentials = Annotated[
+    Path | None, typer.Option(help="Live: YAML file with 'camera or host: user:password' in each line.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
@@ -51,12 +67,14 @@ def run_command(
     save_video: Video = None,
     trace: Trace = None,
     thumbnails: Thumbnails = None,
+    realtime: Realtime = False,
+    max_retries: Retries = None,
+    credentials: Credentials = None,
     quiet: Quiet = False,
 ) -> None:
-    """Follow people through recorded cameras and write who was where, when."""
+    """Follow people through recorded or live cameras and write who was where, when."""
     from reidpipe.cli.progress import console_progress, print_summary, stop_on_signals
     from reidpipe.config import Config
-    from reidpipe.recorded import run
 
     options = {
         "runtime.backend": backend,
@@ -70,14 +88,30 @@ def run_command(
         "output.video": save_video,
         "output.trace_s": trace,
         "output.thumbnails": thumbnails,
+        "live.max_retries": max_retries,
+        "live.credentials": None if credentials is None else str(credentials),
         **_replay(detections or []),
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
     with stop_on_signals() as stop, console_progress(quiet=quiet) as progress:
+        run = _runner(sources, realtime=realtime)
         result = run(sources, out, config=loaded, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet)
     if result.status == "interrupted":
         raise typer.Exit(130)
+
+
+def _runner(sources: list[str], *, realtime: bool) -> Callable[..., RunResult]:
+    """The live run when any source is live, or is to be played as if it were."""
+    from reidpipe.source.names import is_live, split_name
+
+    if realtime or any(is_live(split_name(source)[1]) for source in sources):
+        from reidpipe.live import run_live
+
+        return partial(run_live, realtime=realtime)
+    from reidpipe.recorded import run
+
+    return run
 
 
 def _replay(pairs: list[str]) -> dict[str, Any]:

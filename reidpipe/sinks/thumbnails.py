@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ _BETTER = 1.15  # a new crop must be this much better, so that most pictures enc
 _FULL_HEIGHT = 160.0  # more pixels than are kept add nothing
 _BORDER = 0.4  # a person cut by the border counts so much
 _JPEG_QUALITY = 88
+_COMPACT_BYTES = 16_000_000  # of forgotten thumbnails, before the temporary file is written anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class ThumbnailKeeper:
         self._live: dict[TrackKey, Thumbnail] = {}
         self._stored: dict[TrackKey, _Stored] = {}
         self._end = 0
+        self._dead = 0
         try:
             self._spool: Any = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
         except OSError as error:
@@ -142,11 +144,31 @@ class ThumbnailKeeper:
         """Drop what is kept of these tracks."""
         for key in keys:
             self._live.pop(key, None)
-            self._stored.pop(key, None)
+            gone = self._stored.pop(key, None)
+            self._dead += 0 if gone is None else gone.length
+        if self._dead > max(_COMPACT_BYTES, self._end // 2):
+            self._compact()
 
     def close(self) -> None:
         """Give the temporary file back. May be called twice."""
         self._spool.close()
+
+    def _compact(self) -> None:
+        """Move what is left to a new temporary file: the old one would grow for as long as the run."""
+        old = self._spool
+        try:
+            fresh: Any = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            moved, end = {}, 0
+            for key, stored in self._stored.items():
+                old.seek(stored.offset)
+                fresh.write(old.read(stored.length))
+                moved[key] = replace(stored, offset=end)
+                end += stored.length
+            fresh.flush()
+        except OSError as error:
+            raise sink_error(self._folder, error) from error
+        self._spool, self._stored, self._end, self._dead = fresh, moved, end, 0
+        old.close()
 
     def _score(self, key: TrackKey) -> float:
         return self._live[key].score if key in self._live else self._stored[key].score

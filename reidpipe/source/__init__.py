@@ -1,4 +1,4 @@
-"""Where pictures come from: video files, folders of images, MOTChallenge sequences; several cameras merged by time.
+"""Where pictures come from: video files, folders of images, MOTChallenge sequences, live cameras; merged by time.
 
 open_source("lobby.mp4")  ->  FileSource      frames() gives every picture, in seconds, BGR
 open_sources(["lobby.mp4", "gate=cam7.mp4"])  ->  a list, each with its own name
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reidpipe.errors import ConfigError, SourceError
+from reidpipe.errors import ConfigError
 from reidpipe.source.names import CameraUri, camera_names, is_live, name_cameras, redact, split_name
 from reidpipe.stages import Source
 
@@ -38,7 +38,8 @@ def open_source(
     """Open one camera; what it is decides how.
 
     Args:
-        uri: a video file, a folder of images, a MOTChallenge folder; ``name=uri`` names the camera.
+        uri: a video file, a folder of images, a MOTChallenge folder, a live camera (``rtsp://``, ``http://``, or
+            the number of a webcam: see ``LiveSource``, nothing is opened yet); ``name=uri`` names the camera.
         camera: name of the camera; by default from ``uri``.
         start_s: skip to this time, seconds since the first picture.
         duration_s: stop after so many seconds; None: to the end.
@@ -52,11 +53,9 @@ def open_source(
     name, address = split_name(str(uri))
     name = camera or name or camera_names([address])[0]
     if is_live(address):
-        # Live cameras (issue F) open here: rtsp://, http://, webcams by number.
-        raise SourceError(
-            f"{redact(address)} is a live camera, which this version cannot read yet: record it to a file first",
-            camera=name,
-        )
+        from reidpipe.source.live import LiveSource
+
+        return LiveSource(address, camera=name)
     path = Path(address)
     if not path.is_dir():
         from reidpipe.source.file import FileSource

@@ -1,0 +1,78 @@
+"""Where the results of a live run go; nothing here waits for a disk."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from reidpipe.errors import SinkError
+from reidpipe.live.memory import Memory
+from reidpipe.settings import LiveSettings
+from reidpipe.sinks.events import EventsSink
+from reidpipe.sinks.files import to_json
+from reidpipe.sinks.jsonl import frame_record
+from reidpipe.sinks.spool import LineSpool, RotatingWriter
+from reidpipe.sinks.thumbnails import ThumbnailKeeper
+from reidpipe.types import FrameResult
+
+__all__ = ["Outputs"]
+
+_MB = 1_000_000
+
+
+class Outputs:
+    """``frames.jsonl`` and ``events.jsonl``, rotated, and what identities.json will be made of.
+
+    Args:
+        folder: of the run.
+        settings: of live runs.
+        thumbnails: keep a picture of each track.
+
+    Raises:
+        SinkError: a file cannot be made.
+    """
+
+    def __init__(self, folder: Path, settings: LiveSettings, *, thumbnails: bool) -> None:
+        self._folder = folder
+        with ExitStack() as stack:
+            self._frames = stack.enter_context(closing(_spool(folder / "frames.jsonl", settings)))
+            self._event_lines = stack.enter_context(closing(_spool(folder / "events.jsonl", settings)))
+            self.events = EventsSink(folder / "events.jsonl", lines=self._event_lines)
+            self.memory = Memory(settings.max_tracks, ThumbnailKeeper(folder) if thumbnails else None)
+            stack.callback(self.memory.close)
+            self._stack = stack.pop_all()
+
+    @property
+    def lost_lines(self) -> int:
+        """Lines that could not be written."""
+        return self._frames.lost + self._event_lines.lost
+
+    @property
+    def error(self) -> str | None:
+        """Why lines cannot be written now; None when they can."""
+        return self._frames.error or self._event_lines.error
+
+    def write(self, result: FrameResult, age_s: float) -> None:
+        """Take one picture; ``age_s``: how long ago it was taken, seconds."""
+        self._frames.write(to_json(frame_record(result) | {"age_s": round(max(age_s, 0.0), 4)}))
+        self.events.write(result)
+        self.memory.links(result.links)
+        try:
+            self.memory.see(result)
+        except SinkError:
+            # No room for a thumbnail: the run goes on without this one; the spools tell of the disk.
+            return
+
+    def close(self) -> None:
+        """Write what waits, for two seconds a file at most."""
+        self._stack.close()
+
+
+def _spool(path: Path, settings: LiveSettings) -> LineSpool:
+    writer = RotatingWriter(
+        path,
+        max_bytes=max(1, round(settings.rotate_mb * _MB)),
+        max_age_s=settings.rotate_s,
+        keep=settings.keep_files,
+    )
+    return LineSpool(writer, name=f"write-{path.stem}")

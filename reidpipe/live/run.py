@@ -1,0 +1,332 @@
+"""A live run: the newest pictures of all cameras, identities as they are decided, until it is stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from reidpipe.config import Config
+from reidpipe.errors import ReidpipeError, SinkError, SourceError
+from reidpipe.live.ages import Ages
+from reidpipe.live.outputs import Outputs
+from reidpipe.live.overload import Governor
+from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
+from reidpipe.live.setup import build_stages, close_cameras, live_config, open_cameras
+from reidpipe.live.stages import RationedPooler
+from reidpipe.pipeline import Pipeline
+from reidpipe.progress import Progress, Silent
+from reidpipe.recorded import CameraResult, RunResult
+from reidpipe.sinks.files import prepare_folder
+from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
+from reidpipe.source.mailbox import Change
+from reidpipe.source.wallclock import RunClock
+from reidpipe.types import Detections, FrameResult
+
+__all__ = ["run_live"]
+
+_IDLE_S = 0.1
+_CLOCK_EVERY_S = 1.0
+_CLOCK_SET_S = 2.0
+_INFO_EVERY_S = 60.0
+
+
+def run_live(
+    sources: Sequence[str | Path],
+    out: str | Path = "out",
+    *,
+    config: Config | None = None,
+    force: bool = False,
+    realtime: bool = False,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> RunResult:
+    """Follow people through live cameras until stopped, or until every camera has ended.
+
+    The newest picture of each camera is worked on; what there is no time for is dropped and counted, on all cameras
+    alike. Global ids are given while people are seen, and corrected by events.
+
+    Args:
+        sources: ``rtsp://``, ``http://``, numbers of webcams; with ``realtime`` also recordings; ``name=uri`` names it.
+        out: folder for the results; must be empty or new.
+        config: settings; the defaults when None. ``source.duration_s`` ends the run after so many seconds.
+        force: replace the results of an earlier run in ``out``.
+        realtime: play recordings as if they were cameras.
+        progress: told about every picture.
+        stop: set it from another thread or a signal handler to end the run in order, within five seconds.
+
+    Raises:
+        ReidpipeError: a setting, a model or the folder is not usable, or a stage failed on the way (what was written so
+            far is valid, and run.json says ``failed``), or every camera was given up.
+    """
+    config = live_config(config or Config.load())
+    with ExitStack() as stack:
+        clock = RunClock()
+        cameras = open_cameras([str(source) for source in sources], config, clock=clock, realtime=realtime)
+        stack.callback(close_cameras, cameras)
+        pipeline, rations = build_stages(config, [camera.camera for camera in cameras])
+        inputs = [*(camera.info.uri for camera in cameras), *config.detect.files.values()]
+        folder = prepare_folder(out, overwrite=force, inputs=inputs)
+        job = _LiveRun(config, cameras, pipeline, rations, folder, clock, progress or Silent(), stop)
+        return job.run()
+
+
+class _LiveRun:
+    """One run: the loop, and what it counts."""
+
+    def __init__(
+        self,
+        config: Config,
+        cameras: list[LiveCamera],
+        pipeline: Pipeline,
+        rations: RationedPooler,
+        folder: Path,
+        clock: RunClock,
+        progress: Progress,
+        stop: threading.Event | None,
+    ) -> None:
+        self._config = config
+        self._cameras = {camera.camera: camera for camera in cameras}
+        self._pipeline = pipeline
+        self._rations = rations
+        self._folder = folder
+        self._clock = clock
+        self._progress = progress
+        self._stop = stop or threading.Event()
+        self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
+        self._governor = Governor()
+        self._ages = Ages()
+        self._started = datetime.now(UTC)
+        self._begun = time.monotonic()
+        self._failures: dict[str, str] = {}
+        self._told_drops = dict.fromkeys(self._cameras, 0)
+        self._tracks = dict.fromkeys(self._cameras, 0)
+        self._last_id = dict.fromkeys(self._cameras, 0)
+        self._people = 0
+        self._due: dict[str, float] = {}
+        self._clock_off = False
+
+    def run(self) -> RunResult:
+        """Until stopped. run.json is written first and last, however it ends."""
+        outputs: Outputs | None = None
+        self._write_info("running", outputs)
+        try:
+            with ExitStack() as stack:
+                outputs = Outputs(self._folder, self._config.live, thumbnails=self._config.output.thumbnails)
+                stack.callback(outputs.close)
+                self._progress.phase("live", dict.fromkeys(self._cameras))
+                for camera in self._cameras.values():
+                    camera.start()
+                self._loop(outputs)
+                self._finish(outputs)
+            self._raise_when_all_failed()
+        except Exception as error:
+            text = str(error) if isinstance(error, ReidpipeError) else f"{type(error).__name__}: {error}"
+            with suppress(SinkError):
+                self._write_info("failed", outputs, error=text)
+            raise
+        # A live camera has no end of its own: to be stopped is how its run is complete.
+        endless = any(camera.info.frame_count is None for camera in self._cameras.values())
+        status: Literal["complete", "interrupted"] = (
+            "interrupted" if self._stop.is_set() and not endless else "complete"
+        )
+        self._write_info(status, outputs)
+        return self._result(status, outputs)
+
+    def _loop(self, outputs: Outputs) -> None:
+        duration_s = self._config.source.duration_s
+        while not self._stop.is_set():
+            now = time.monotonic()
+            if duration_s is not None and now - self._begun >= duration_s:
+                return
+            self._housekeeping(now, outputs)
+            step = self._scheduler.next()
+            if step is not None:
+                self._work(step, outputs)
+            elif all(camera.box.state == "ended" and camera.box.waiting_s is None for camera in self._cameras.values()):
+                self._housekeeping(now, outputs)
+                return
+            else:
+                self._scheduler.wait(_IDLE_S)
+            worked_s = 0.0 if step is None else time.monotonic() - now
+            if self._governor.worked(worked_s, time.monotonic()):
+                self._new_level(outputs)
+
+    def _work(self, step: Step, outputs: Outputs) -> None:
+        """Detect some, follow all, write."""
+        begun = time.monotonic()
+        chosen = [frame for frame, detect in zip(step.frames, step.detect, strict=True) if detect]
+        found = iter(self._pipeline.detect(chosen) if chosen else [])
+        detections: list[Detections | None] = [next(found) if detect else None for detect in step.detect]
+        for result in self._pipeline.follow(step.frames, detections):
+            age_s = self._clock.now() - result.frame.time_s
+            self._ages.add(age_s)
+            outputs.write(result, age_s)
+            self._count_tracks(result)
+            self._progress.frame(result.frame.camera, people=len(result.tracks))
+        outputs.memory.closed(self._pipeline.take_closed())
+        self._scheduler.took(time.monotonic() - begun, len(chosen))
+
+    def _count_tracks(self, result: FrameResult) -> None:
+        """Ids only grow, so those above the largest one so far are new."""
+        camera, ids = result.frame.camera, result.tracks.track_ids
+        if len(ids):
+            self._tracks[camera] += int((ids > self._last_id[camera]).sum())
+            self._last_id[camera] = max(self._last_id[camera], int(ids.max()))
+
+    def _new_level(self, outputs: Outputs) -> None:
+        level = self._governor.level
+        self._scheduler.level = level
+        self._rations.gap_s = level.embed_gap_s
+        outputs.events.load(self._clock.now(), level=self._governor.number, busy=self._governor.busy, **level._asdict())
+
+    def _housekeeping(self, now: float, outputs: Outputs) -> None:
+        for camera in self._cameras.values():
+            for change in camera.box.changes():
+                self._changed(camera.camera, change, outputs)
+        if self._is_due("clock", now, _CLOCK_EVERY_S):
+            self._follow_clock(outputs)
+        if self._is_due("drops", now, self._config.live.report_s):
+            self._tell_drops(outputs)
+        if self._is_due("info", now, _INFO_EVERY_S):
+            with suppress(SinkError):  # a full disk must not end the run
+                self._write_info("running", outputs)
+
+    def _is_due(self, name: str, now: float, every_s: float) -> bool:
+        if now < self._due.setdefault(name, now + every_s):
+            return False
+        self._due[name] = now + every_s
+        return True
+
+    def _follow_clock(self, outputs: Outputs) -> None:
+        offset_s = self._clock.follow()
+        off = abs(offset_s) > _CLOCK_SET_S
+        if off and not self._clock_off:
+            outputs.events.clock(self._clock.now(), offset_s)
+            self._progress.note(f"the system's clock was set by {offset_s:.0f} s: times of this run follow slowly")
+        self._clock_off = off
+
+    def _tell_drops(self, outputs: Outputs) -> None:
+        for name, camera in self._cameras.items():
+            dropped = camera.box.counts.dropped
+            if dropped > self._told_drops[name]:
+                outputs.events.drops(name, self._clock.now(), dropped - self._told_drops[name])
+                self._told_drops[name] = dropped
+
+    def _changed(self, name: str, change: Change, outputs: Outputs) -> None:
+        """A camera came, went, or will not come again."""
+        if change.state == "up":
+            self._scheduler.anew(name)
+            outputs.events.camera_up(name, change.time_s)
+            self._progress.note(f"{name}: up")
+            return
+        if change.state == "down":
+            outputs.events.camera_down(name, change.time_s, change.reason)
+            self._progress.note(f"{name}: down, {change.reason}")
+        elif change.state == "ended":
+            outputs.events.camera_end(name, change.time_s, change.reason)
+            if change.reason:
+                self._failures[name] = change.reason
+                self._progress.note(f"{name}: given up, {change.reason}")
+        self._end_tracks(name, change.time_s, outputs)
+
+    def _end_tracks(self, name: str, time_s: float, outputs: Outputs) -> None:
+        """Whoever was in the picture of a camera that is gone has left: nothing waits for its return."""
+        box = self._cameras[name].box
+        if box.state != "up":
+            box.drop()  # from before; it would begin tracks that nothing ends
+        links = self._pipeline.close_camera(name)
+        outputs.events.links(links)
+        outputs.events.end_camera(name, time_s)
+        outputs.memory.links(links)
+        outputs.memory.closed(self._pipeline.take_closed())
+        outputs.memory.end_camera(name)
+
+    def _finish(self, outputs: Outputs) -> None:
+        """Cameras first, so that nothing new comes; then what is open is decided and written."""
+        close_cameras(self._cameras.values())
+        now_s = self._clock.now()
+        links = self._pipeline.close()
+        outputs.memory.closed(self._pipeline.take_closed())
+        outputs.events.links(links)
+        outputs.memory.links(links)
+        for name in self._cameras:
+            outputs.events.end_camera(name, now_s)
+        self._tell_drops(outputs)
+        with self._pipeline.timed("write"):
+            self._people = outputs.memory.write(self._folder)
+
+    def _raise_when_all_failed(self) -> None:
+        if len(self._failures) == len(self._cameras) and not self._stop.is_set():
+            name, reason = next(iter(self._failures.items()))
+            raise SourceError(reason, camera=name)
+
+    def _result(self, status: Literal["complete", "interrupted"], outputs: Outputs | None) -> RunResult:
+        people = {} if outputs is None else outputs.memory.people()
+        cameras = tuple(
+            CameraResult(name, self._scheduler.frames(name), self._tracks[name], people.get(name, 0))
+            for name in self._cameras
+        )
+        warnings = tuple(self._warnings(outputs))
+        return RunResult(self._folder, status, self._people, cameras, warnings, dict(self._pipeline.seconds))
+
+    def _warnings(self, outputs: Outputs | None) -> Iterator[str]:
+        for name, reason in self._failures.items():
+            yield f"{name}: {reason}"
+        for name, camera in self._cameras.items():
+            counts = camera.box.counts
+            if counts.dropped:
+                yield f"{name}: {counts.dropped} of {counts.received} pictures were dropped"
+        if outputs is not None and outputs.lost_lines:
+            yield f"{outputs.lost_lines} lines could not be written"
+        if outputs is not None and outputs.memory.forgotten:
+            yield f"identities.json holds the last tracks only: {outputs.memory.forgotten} older ones left out"
+
+    def _write_info(self, status: Status, outputs: Outputs | None, *, error: str | None = None) -> None:
+        reports = [
+            SourceReport(name, camera.info, self._scheduler.frames(name), self._failures.get(name))
+            for name, camera in self._cameras.items()
+        ]
+        write_run_info(
+            self._folder / "run.json",
+            status=status,
+            started=self._started,
+            config=self._config.model_dump(mode="json"),
+            sources=reports,
+            counts={**self._pipeline.counts, "identities": self._people},
+            stage_seconds=self._pipeline.seconds,
+            wall_s=time.monotonic() - self._begun,
+            error=error,
+            warnings=list(self._warnings(outputs)),
+            live=self._live_info(outputs),
+        )
+
+    def _live_info(self, outputs: Outputs | None) -> dict[str, Any]:
+        return {
+            "level": self._governor.number,
+            "age_p50_s": _rounded(self._ages.percentile(0.5)),
+            "age_p99_s": _rounded(self._ages.percentile(0.99)),
+            "lost_lines": 0 if outputs is None else outputs.lost_lines,
+            "cameras": {name: self._camera_info(name, camera) for name, camera in self._cameras.items()},
+        }
+
+    def _camera_info(self, name: str, camera: LiveCamera) -> dict[str, Any]:
+        counts = camera.box.counts
+        return {
+            "state": camera.box.state,
+            "received": counts.received,
+            "processed": self._scheduler.frames(name),
+            "detected": self._scheduler.detections(name),
+            "dropped": counts.dropped,
+            "damaged": counts.damaged,
+            "reconnects": camera.reconnects,
+            "stalls": camera.stalls,
+        }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

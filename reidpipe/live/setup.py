@@ -1,0 +1,106 @@
+"""Before a live run: its settings, cameras and stages."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from reidpipe.build import build_associator, build_detector, build_embedder, build_pooler
+from reidpipe.config import Config
+from reidpipe.errors import ConfigError
+from reidpipe.live.scheduler import LiveCamera
+from reidpipe.live.stages import RationedPooler, RenumberedTracker
+from reidpipe.pipeline import Pipeline
+from reidpipe.settings import OnlineSettings
+from reidpipe.source import is_live, name_cameras, open_source, redact
+from reidpipe.source.backoff import Backoff
+from reidpipe.source.live import LiveSource
+from reidpipe.source.realtime import RealtimeSource
+from reidpipe.source.wallclock import RunClock
+from reidpipe.stages import stage_class
+
+__all__ = ["build_stages", "close_cameras", "live_config", "open_cameras"]
+
+_CLOSE_S = 1.0
+
+
+def live_config(config: Config) -> Config:
+    """The settings of a live run: identities online, with a bounded memory; load, not a count, rations detection.
+
+    Raises:
+        ConfigError: a setting makes no sense live.
+    """
+    if config.source.start_s:
+        raise ConfigError("source.start_s: a live camera has no start to skip")
+    online = config.associate
+    if not isinstance(online, OnlineSettings):
+        online = OnlineSettings(threshold=online.threshold)
+    if "max_identities" not in online.model_fields_set:
+        online = online.model_copy(update={"max_identities": config.live.max_identities})
+    source = config.source.model_copy(update={"every": 1})
+    return config.model_copy(update={"associate": online, "source": source})
+
+
+def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, realtime: bool) -> list[LiveCamera]:
+    """One camera for each source, none started yet.
+
+    Raises:
+        ConfigError: nothing given, a name twice, or a recording without ``realtime``.
+        SourceError: a recording cannot be opened.
+    """
+    if not sources:
+        raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
+    live = config.live
+    cameras: list[LiveCamera] = []
+    try:
+        for name, uri in name_cameras(sources):
+            if is_live(uri):
+                cameras.append(
+                    LiveSource(
+                        uri,
+                        camera=name,
+                        transport=live.transport,
+                        open_timeout_s=live.open_timeout_s,
+                        stall_s=live.stall_s,
+                        max_retries=live.max_retries,
+                        credentials=live.credentials,
+                        backoff=Backoff(first_s=live.retry_s, longest_s=max(live.retry_s, live.retry_max_s)),
+                        clock=clock,
+                    )
+                )
+            elif realtime:
+                cameras.append(RealtimeSource(open_source(uri, camera=name), clock=clock))
+            else:
+                raise ConfigError(f"{redact(uri)} is a recording among live cameras: add --realtime to play it as one")
+    except BaseException:
+        close_cameras(cameras)
+        raise
+    return cameras
+
+
+def build_stages(config: Config, names: Sequence[str]) -> tuple[Pipeline, RationedPooler]:
+    """The stages, with ids that are never given twice and embeddings that can be rationed."""
+    ids = itertools.count(1)
+    make = partial(stage_class("track", config.track.name), **config.track.model_dump(exclude={"name"}))
+    pooler = RationedPooler(build_pooler(config))
+    pipeline = Pipeline(
+        detector=build_detector(config, cameras=names),
+        embedder=build_embedder(config),
+        tracker=lambda: RenumberedTracker(make(), partial(next, ids)),
+        pooler=pooler,
+        associator=build_associator(config),
+    )
+    return pipeline, pooler
+
+
+def close_cameras(cameras: Iterable[LiveCamera]) -> None:
+    """All at once, within a second: none waits for another one's FFmpeg."""
+    threads = [threading.Thread(target=camera.close, daemon=True) for camera in cameras]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _CLOSE_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,191 @@
+"""Live runs: recordings in real time and real RTSP cameras, with stages made for the test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from reidpipe.config import Config
+from reidpipe.errors import ConfigError, SourceError, StageError
+from reidpipe.live import run as live_run
+from reidpipe.live import run_live
+from reidpipe.live.stages import RationedPooler
+from reidpipe.pipeline import Pipeline
+from reidpipe.recorded import RunResult
+from reidpipe.schemas import load_schema
+from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors
+from tests.live.conftest import Serve
+from tests.live.server import pattern
+from tests.live.watch import until
+from tests.videos import write_video
+
+STAGES = ("detect", "embed", "track", "pool", "associate")
+QUICK = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2", "live.retry_max_s=0.5"])
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stages that find the same person everywhere; ``fakes(detect=3)``: that stage raises in its third call."""
+
+    def install(**fail_at: int) -> None:
+        fail = {name: {"fail_at": fail_at.get(name)} for name in STAGES}
+
+        def build(config: Config, names: Any) -> tuple[Pipeline, RationedPooler]:
+            pooler = RationedPooler(FirstVector(**fail["pool"]))
+            pipeline = Pipeline(
+                detector=OnePerson(**fail["detect"]),
+                embedder=UnitVectors(**fail["embed"]),
+                tracker=lambda: RowTracker(**fail["track"]),
+                pooler=pooler,
+                associator=OneIdentity(**fail["associate"]),
+            )
+            return pipeline, pooler
+
+        monkeypatch.setattr(live_run, "build_stages", build)
+
+    install()
+    return install
+
+
+def read(folder: Path, name: str, schema: str) -> list[dict[str, Any]]:
+    """Lines of a file, each valid by its schema."""
+    validator = jsonschema.Draft202012Validator(load_schema(schema))
+    records = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    for record in records:
+        validator.validate(record)
+    return records
+
+
+def info(folder: Path) -> dict[str, Any]:
+    """run.json, valid."""
+    record: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    jsonschema.Draft202012Validator(load_schema("run")).validate(record)
+    return record
+
+
+def test_run_live_plays_recordings_in_real_time(tmp_path: Path, fakes: Callable[..., None]) -> None:
+    clips = [write_video(tmp_path / f"{name}.mp4", frames=20, fps=20) for name in "ab"]
+    out = tmp_path / "out"
+    began = time.time()
+    result = run_live(clips, out, config=QUICK, realtime=True)
+    assert result.status == "complete"
+    frames = read(out, "frames.jsonl", "frame")
+    for name in "ab":
+        own = [record for record in frames if record["camera"] == name]
+        assert own
+        times = [record["time_s"] for record in own]
+        assert times == sorted(set(times))
+        assert began <= times[0]
+        assert times[-1] - times[0] >= 0.5  # paced: 0.95 s but for what was dropped
+        assert own[-1]["frame"] == 19  # the last picture is not lost
+    live = info(out)["live"]
+    for name in "ab":
+        counts = live["cameras"][name]
+        assert counts["state"] == "ended"
+        assert counts["received"] == counts["processed"] + counts["dropped"] == 20
+    events = read(out, "events.jsonl", "event")
+    assert {"camera_up", "camera_end", "enter", "link", "leave"} <= {event["event"] for event in events}
+    assert json.loads((out / "identities.json").read_text())["identities"][0]["global_id"] == 7
+
+
+def test_run_live_refuses_a_recording_among_cameras_without_realtime(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "a.mp4", frames=2)
+    with pytest.raises(ConfigError, match="add --realtime"):
+        run_live(["rtsp://me:hunter2@127.0.0.1:9/x", clip], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_run_live_ends_when_a_stage_raises(tmp_path: Path, fakes: Callable[..., None], stage: str) -> None:
+    fakes(**{stage: 3})
+    clip = write_video(tmp_path / "a.mp4", frames=60, fps=20)
+    with pytest.raises(StageError, match=f"the {stage} stage failed"):
+        run_live([clip], tmp_path / "out", config=QUICK, realtime=True)
+    assert info(tmp_path / "out")["status"] == "failed"
+    assert len(read(tmp_path / "out", "frames.jsonl", "frame")) <= 3
+
+
+def test_run_live_all_cameras_given_up_is_an_error_that_shows_no_password(
+    tmp_path: Path, fakes: Callable[..., None]
+) -> None:
+    config = Config.load(overrides=["live.max_retries=1", "live.retry_s=0.01", "live.retry_max_s=0.01"])
+    with pytest.raises(SourceError, match="connection refused") as caught:
+        run_live(["gate=rtsp://me:hunter2@127.0.0.1:9/x"], tmp_path / "out", config=config)
+    assert caught.value.camera == "gate"
+    assert info(tmp_path / "out")["status"] == "failed"
+    assert "hunter2" not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json*"))
+
+
+class Run:
+    """A live run in a thread, stopped at the end."""
+
+    def __init__(self, sources: list[str], out: Path, **options: Any) -> None:
+        self.out = out
+        self.stop = threading.Event()
+        self.result: RunResult | None = None
+        self._thread = threading.Thread(target=self._run, args=(sources, options), daemon=True)
+        self._thread.start()
+
+    def _run(self, sources: list[str], options: dict[str, Any]) -> None:
+        self.result = run_live(sources, self.out, config=QUICK, stop=self.stop, **options)
+
+    def events(self, name: str, camera: str) -> list[dict[str, Any]]:
+        path = self.out / "events.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        records = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [record for record in records if record["event"] == name and record["camera"] == camera]
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+def test_run_live_camera_that_goes_and_comes_back(tmp_path: Path, serve: Serve, fakes: Callable[..., None]) -> None:
+    one, other = serve({"/a": {"launch": pattern()}}), serve({"/b": {"launch": pattern()}})
+    out = tmp_path / "out"
+    run = Run([f"a={one.url('/a')}", f"b={other.url('/b')}"], out)
+    until(lambda: bool(run.events("link", "a") and run.events("camera_up", "b")))
+    one.kill()
+    killed_s = time.time()
+    until(lambda: bool(run.events("leave", "a")))  # who was there has left, without waiting for the camera
+    one.start()
+    until(lambda: len(run.events("camera_up", "a")) == 2)
+    until(lambda: len(run.events("enter", "a")) == 2)
+    run.end()
+    assert run.result is not None
+    assert run.result.status == "complete"  # a live run has no other end than to be stopped
+    down = run.events("camera_down", "a")
+    assert len(down) == 1
+    assert abs(down[0]["time_s"] - killed_s) < 3
+    assert not run.events("camera_down", "b")
+    read(out, "events.jsonl", "event")
+    times = [record["time_s"] for record in read(out, "frames.jsonl", "frame") if record["camera"] == "b"]
+    assert max(b - a for a, b in itertools.pairwise(times)) < 1.5
+    live = info(out)["live"]
+    assert live["cameras"]["a"]["reconnects"] == 1
+    for counts in live["cameras"].values():
+        assert 0 <= counts["received"] - counts["processed"] - counts["dropped"] <= 1  # one may wait at the end
+
+
+def test_run_live_identities_and_ids_hold_over_a_reconnect(
+    tmp_path: Path, serve: Serve, fakes: Callable[..., None]
+) -> None:
+    server = serve({"/a": {"launch": pattern()}})
+    run = Run([f"a={server.url('/a')}"], tmp_path / "out")
+    until(lambda: bool(run.events("link", "a")))
+    server.kill()
+    until(lambda: bool(run.events("camera_down", "a")))
+    server.mounts["/a"]["launch"] = pattern(width=96, height=64, codec="jpeg")
+    server.start()
+    until(lambda: len(run.events("enter", "a")) == 2)
+    run.end()
+    assert not [record for record in read(run.out, "frames.jsonl", "frame") if record["age_s"] > 30]
