@@ -38,7 +38,9 @@ def redact(uri: str) -> str:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else ""
     if "@" in authority:
-        rest = authority.rpartition("@")[2] + rest[len(authority) :]
+        # An @ further on may end a password that holds both an @ and a slash.
+        path, mark, query = rest.partition("?")
+        rest = path.rpartition("@")[2] + mark + query
     elif "@" in rest and port and not port.isdigit():
         rest = rest.rpartition("@")[2]
     return _SECRET_KEY.sub(r"\1***", f"{scheme}://{rest}")

@@ -61,6 +61,8 @@ def test_names_of_streams_hold_no_credentials(uri: str, name: str) -> None:
         ("http://h:8080/stream@1", "http://h:8080/stream@1"),
         ("rtsp://[fe80::1]:554/a@b", "rtsp://[fe80::1]:554/a@b"),
         ("rtsp://u:s3cret@[fe80::1]/a", "rtsp://[fe80::1]/a"),
+        ("rtsp://me:s3cr@t/2@h:554/1?a=b@c", "rtsp://h:554/1?a=b@c"),
+        ("rtsp://me:x@h/a@b", "rtsp://b"),  # more than needed: a path and a password look alike here
     ],
 )
 def test_names_redact_removes_what_is_secret(uri: str, shown: str) -> None:
