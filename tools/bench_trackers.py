@@ -3,6 +3,7 @@
     python tools/bench_trackers.py steady                            # MOT17 validation half, YOLOX detections
     python tools/bench_trackers.py bytetrack --detections FRCNN
     python tools/bench_trackers.py steady --fps 5                    # every n-th picture, about five a second
+    python tools/bench_trackers.py steady --refine                   # after the end of a file
     python tools/bench_trackers.py steady --set max_age_s=2 --against bytetrack
 
 Needs the sequences of ../shared/data (or ``--data``): ``<sequence>/{seqinfo.ini,gt/gt.txt,det/det_<name>.txt.gz}``.
@@ -27,6 +28,7 @@ from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.evaluate.tables import mot_table
 from reidpipe.stages import Tracker
+from reidpipe.track.refine import History, refine
 from reidpipe.types import Detections
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mot17_val_half"
@@ -84,15 +86,25 @@ def track(tracker: Tracker, sequence: Sequence) -> MotRows:
     return MotRows.from_table(np.concatenate(rows))
 
 
+def track_and_refine(tracker: Tracker, sequence: Sequence) -> MotRows:
+    """What ``run`` writes for a file: the tracks refined after the end."""
+    pictures = [(time_s, found, tracker.update(found, time_s)) for _, time_s, found in sequence.pictures()]
+    times_s = np.array([picture[0] for picture in pictures])
+    history = refine(History.collect(pictures), times_s).history
+    frames = np.array(sequence.frames)[np.searchsorted(times_s, history.times_s)]
+    corner, size = history.boxes[:, :2], history.boxes[:, 2:] - history.boxes[:, :2]
+    return MotRows.from_table(np.column_stack((frames, history.track_ids, corner, size, history.scores)))
+
+
 def make(name: str, **options: Any) -> Tracker:
     tracker: Tracker = getattr(importlib.import_module(f"reidpipe.track.{name}"), CLASSES[name])(**options)
     return tracker
 
 
-def evaluate(name: str, sequences: list[Sequence], options: dict[str, Any]) -> MotReport:
+def evaluate(name: str, sequences: list[Sequence], options: dict[str, Any], *, refined: bool = False) -> MotReport:
     counted = {}
     for sequence in sequences:
-        result = track(make(name, **options), sequence)
+        result = (track_and_refine if refined else track)(make(name, **options), sequence)
         counted[sequence.name] = count_sequence(PairedSequence.of(sequence.truth, result))
     return report_on(counted)
 
@@ -109,12 +121,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--detections", default="YOLOX_ablation")
     parser.add_argument("--fps", type=float)
+    parser.add_argument("--refine", action="store_true", help="offline refinement of both")
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", dest="settings")
     args = parser.parse_args()
     sequences = load(args.data, detections=args.detections, fps=args.fps)
-    report = evaluate(args.tracker, sequences, options_of(args.settings))
-    against = evaluate(args.against, sequences, {}) if args.against else None
-    title = f"{args.tracker}, {args.detections}" + (f", {args.fps:g} fps" if args.fps else "")
+    report = evaluate(args.tracker, sequences, options_of(args.settings), refined=args.refine)
+    against = evaluate(args.against, sequences, {}, refined=args.refine) if args.against else None
+    title = f"{args.tracker}{' refined' * args.refine}, {args.detections}" + (f", {args.fps:g} fps" if args.fps else "")
     Console(width=200).print(mot_table(report, against=against, title=title))
 
 

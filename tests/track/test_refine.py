@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidpipe.errors import ConfigError
+from reidpipe.track.bytetrack import ByteTrack
+from reidpipe.track.refine import History, refine
+from tests.track.scene import Scene
+
+FPS = 30.0
+
+
+def walker(track_id: int, frames: range, *, x: float = 0.0, speed: float = 4.0) -> History:
+    f = np.array(frames)
+    left = x + speed * f
+    boxes = np.stack((left, np.full(len(f), 50.0), left + 40, np.full(len(f), 150.0)), axis=1).astype(np.float32)
+    return History(
+        f / FPS, np.full(len(f), track_id), boxes, np.full(len(f), 0.9, np.float32), np.ones(len(f), np.bool_)
+    )
+
+
+def together(*parts: History) -> History:
+    return History._joined(list(parts))
+
+
+TIMES = np.arange(200) / FPS
+
+
+def test_refine_fills_a_short_gap_and_leaves_a_long_one() -> None:
+    history = together(walker(1, range(0, 30)), walker(1, range(40, 60)), walker(1, range(100, 130)))
+    refined = refine(history, TIMES).history
+    got = np.round(refined.times_s * FPS).astype(int).tolist()
+    assert got == [*range(60), *range(100, 130)]
+    filled = refined[~refined.measured]
+    expected = walker(1, range(30, 40)).boxes
+    assert np.abs(filled.boxes - expected).max() < 2.0
+
+
+def test_refine_joins_the_fragments_of_one_walk() -> None:
+    history = together(walker(1, range(0, 40)), walker(7, range(60, 100)), walker(9, range(110, 150)))
+    refined = refine(history, TIMES)
+    assert dict(refined.joined) == {7: 1, 9: 1}
+    assert set(refined.history.track_ids.tolist()) == {1}
+
+
+def test_refine_does_not_join_who_is_somewhere_else_or_there_at_the_same_time() -> None:
+    elsewhere = together(walker(1, range(0, 40)), walker(2, range(60, 100), x=300))
+    assert not refine(elsewhere, TIMES).joined
+    overlapping = together(walker(1, range(0, 40)), walker(2, range(35, 80)))
+    assert not refine(overlapping, TIMES).joined
+    late = together(walker(1, range(0, 40)), walker(2, range(100, 140)))
+    assert not refine(late, TIMES).joined
+    assert not refine(together(walker(1, range(0, 40)), walker(7, range(60, 100))), TIMES, join_gap_s=0).joined
+
+
+def test_refine_does_not_join_two_looks() -> None:
+    history = together(walker(1, range(0, 40)), walker(7, range(60, 100)))
+    one, other = np.eye(2, 8, dtype=np.float32)
+    assert dict(refine(history, TIMES, vectors={1: one, 7: one}).joined) == {7: 1}
+    assert not refine(history, TIMES, vectors={1: one, 7: other}).joined
+
+
+def test_refine_drops_what_lives_too_short() -> None:
+    refined = refine(together(walker(1, range(0, 40)), walker(2, range(0, 6), x=500)), TIMES)
+    assert refined.dropped == (2,)
+    assert set(refined.history.track_ids.tolist()) == {1}
+
+
+def test_refine_is_smoother_than_what_came_in() -> None:
+    rng = np.random.default_rng(0)
+    clean = walker(1, range(0, 120))
+    noisy = History(
+        clean.times_s,
+        clean.track_ids,
+        clean.boxes + rng.normal(0, 2, clean.boxes.shape).astype(np.float32),
+        clean.scores,
+        clean.measured,
+    )
+    refined = refine(noisy, TIMES).history
+    assert np.abs(refined.boxes - clean.boxes).mean() < 0.7 * np.abs(noisy.boxes - clean.boxes).mean()
+
+
+def test_refine_nothing() -> None:
+    refined = refine(History.collect([]), TIMES)
+    assert len(refined.history) == 0
+    assert refined.dropped == ()
+
+
+def test_refine_takes_what_a_tracker_gave_and_leaves_it_alone() -> None:
+    tracker, pictures = ByteTrack(coast_s=0.1), []
+    for time_s, detections in Scene(people=5, seed=3, miss=0.2).pictures(90):
+        pictures.append((time_s, detections, tracker.update(detections, time_s)))
+    history = History.collect(pictures)
+    copies = [getattr(history, name).copy() for name in history.__slots__]
+    refined = refine(history, np.array([p[0] for p in pictures])).history
+    assert all(np.array_equal(a, getattr(history, n)) for a, n in zip(copies, history.__slots__, strict=True))
+    assert len(refined) > history.measured.sum()
+    keys = set(zip(refined.times_s.tolist(), refined.track_ids.tolist(), strict=True))
+    assert len(keys) == len(refined)
+    assert (np.diff(refined.times_s) >= 0).all()
+
+
+def test_refine_refuses_limits_out_of_range() -> None:
+    with pytest.raises(ConfigError, match="fill_gap_s"):
+        refine(History.collect([]), TIMES, fill_gap_s=-1)
+
+
+@pytest.mark.real
+def test_refine_on_real_detections(shared_data: Path) -> None:
+    """Floors just under what docs/tracker.md states."""
+    from tools.bench_trackers import evaluate, load
+
+    sequences = load(shared_data / "mot17_val_half", detections="YOLOX_ablation")
+    scores = evaluate("steady", sequences, {}, refined=True).combined
+    assert scores["HOTA"] >= 71.6
+    assert scores["MOTA"] >= 80.7
+    assert scores["IDF1"] >= 84.4
