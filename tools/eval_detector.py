@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
-
-from detector import exam  # noqa: E402
-from detector.runners import OnnxRunner, Runner, TeacherRunner, build  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from reidpipe.evaluate.detection import People, score_detection  # noqa: E402
 from reidpipe.types import Detections  # noqa: E402
+from tools.detector import exam  # noqa: E402
+from tools.detector.runners import OnnxRunner, Runner, TeacherRunner, build  # noqa: E402
 
 Found = dict[tuple[str, int], list[Detections]]
 

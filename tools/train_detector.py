@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
+sys.path.insert(0, str(ROOT))
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -47,6 +47,8 @@ def parse() -> argparse.Namespace:
     export.add_argument("checkpoint", type=Path)
     export.add_argument("output", type=Path)
     export.add_argument("--input", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    golden = commands.add_parser("golden", help="store the known answers of an ONNX file for the tests")
+    golden.add_argument("model", type=Path)
     return parser.parse_args()
 
 
@@ -55,31 +57,35 @@ def main() -> None:
     options = parse()
     data, work = options.data.resolve(), options.work.resolve()
     if options.command == "teach":
-        from detector.teachers import label_images
+        from tools.detector.teachers import label_images
 
         images = [path.relative_to(data) for path in sorted((data / "unlabelled").iterdir())]
         images += [Path(line) for line in (data / "train.txt").read_text().split()]
         work.mkdir(parents=True, exist_ok=True)
         label_images(data, images, work / "teachers.jsonl", weights=data.parent / "weights")
     elif options.command == "synth":
-        from detector.synthetic import generate
+        from tools.detector.synthetic import generate
 
         print(generate(work / "synth", options.worlds), "pictures in", work / "synth")
     elif options.command == "prepare":
-        from detector.dataset import prepare
+        from tools.detector.dataset import prepare
 
         for name, number in prepare(data, work, synthetic=options.synthetic).items():
             print(f"{name}: {number}")
     elif options.command == "train":
-        from detector.training import train
+        from tools.detector.training import train
 
         print(train(work, options.name, start=options.start, threads=options.threads, **dict(options.settings)))
     elif options.command == "resume":
-        from detector.training import resume
+        from tools.detector.training import resume
 
         print(resume(options.checkpoint, threads=options.threads))
+    elif options.command == "golden":
+        from tools.detector.golden import write_golden
+
+        print(write_golden(options.model, ROOT / "tests" / "detect" / "shipped"), "people")
     else:
-        from detector.exporting import export
+        from tools.detector.exporting import export
 
         print(export(options.checkpoint, options.output, size=tuple(options.input)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from .dataset import write_labels
 FIRST_SEED = 20_000  # far from the samples (7) and from the seeds of tests and benchmarks
 FRAMES_EACH = 6  # per camera
 LEAST_VISIBLE = 0.25  # people of whom less can be seen get no box
-LAYOUTS = ("mixed", "overlap", "apart")
+LAYOUTS: tuple[Literal["mixed", "overlap", "apart"], ...] = ("mixed", "overlap", "apart")
 SIZES = ((640, 360), (640, 480), (800, 450), (576, 432))
 
 

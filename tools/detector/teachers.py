@@ -52,7 +52,7 @@ class Teacher:
         rows = rows[rows[:, 4] >= minimum]
         centre, size = rows[:, :2], rows[:, 2:4]
         boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-        boxes = (boxes - np.array([left, top, left, top], np.float32)) / np.float32(scale)
+        boxes = np.asarray((boxes - np.array([left, top, left, top])) / scale, dtype=np.float32)
         height, width = image.shape[:2]
         boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
         kept = nms(boxes, rows[:, 4], max_iou=max_iou)
@@ -117,8 +117,8 @@ def label_images(data: Path, images: list[Path], output: Path, *, weights: Path)
             record: dict[str, Any] = {"image": str(path)}
             for teacher in teachers:
                 boxes, scores = look(teacher, image, (1.0, 1.35) if squeezed else (1.0, 1.0))
-                boxes = boxes / np.array([width, height, width, height], np.float32)
+                relative = np.asarray(boxes / np.array([width, height, width, height]), dtype=np.float32)
                 record[teacher.name] = [[*map(float, np.round(box, 4)), round(float(score), 3)]
-                                        for box, score in zip(boxes, scores, strict=True)]
+                                        for box, score in zip(relative, scores, strict=True)]
             stream.write(json.dumps(record) + "\n")
             stream.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
         model = PersonModel(cfg, ch=3, nc=self.data["nc"], verbose=verbose)
         if weights is not None:  # only given where the setting `pretrained` is true
             model.load(weights)
-        return model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)
+        return model
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
         """Training pictures are stretched at random; validation is ultralytics' own."""
@@ -97,6 +99,28 @@ class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
         return batch
 
 
+class ClockedRate:
+    """Cosine learning rate over the stage's hours, set before every batch: a stage of few epochs still ends calm.
+
+    Ultralytics sets the rate once per epoch; with four epochs in the given time the last one would still be fast.
+    """
+
+    def __init__(self, hours: float, *, first: float, last: float) -> None:
+        self.seconds = hours * 3600
+        self.first, self.last = first, last
+        self.start: float | None = None
+
+    def __call__(self, trainer: Any) -> None:
+        """Callback ``on_train_batch_start``."""
+        now = time.monotonic()
+        if self.start is None:
+            self.start = now
+        part = min(1.0, (now - self.start) / self.seconds)
+        rate = self.last + (self.first - self.last) * (1 + math.cos(math.pi * part)) / 2
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = rate
+
+
 def train(folder: Path, name: str, *, start: Path | None, threads: int, **changes: Any) -> Path:
     """Run one training stage under ``folder / name``; returns its newest checkpoint.
 
@@ -113,6 +137,9 @@ def train(folder: Path, name: str, *, start: Path | None, threads: int, **change
                         "pretrained": start is not None, "project": str(folder), "name": name} | changes  # fmt: skip
     trainer = PersonTrainer(overrides=settings)
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+    if settings.get("time"):
+        rate = ClockedRate(settings["time"], first=settings["lr0"], last=settings["lr0"] * settings["lrf"])
+        trainer.add_callback("on_train_batch_start", rate)
     trainer.train()
     return Path(trainer.last)
 
