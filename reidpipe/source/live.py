@@ -28,6 +28,8 @@ from reidpipe.types import Frame
 __all__ = ["LiveSource"]
 
 _STALL_INTERVALS = 5.0
+# We join in the middle: the first picture comes with the next key picture, which on thrifty cameras takes long.
+_FIRST_PICTURE = 3.0  # times the time-out of the connection
 _SLOWEST_S = 60.0  # a camera slower than a picture in twelve seconds is taken for stalled
 _SMOOTH = 0.1
 _LATE_S = 0.5
@@ -46,7 +48,7 @@ class LiveSource:
         uri: ``rtsp://...``, ``http://...``, or the number of a webcam.
         camera: name of the camera.
         transport: of RTSP: ``tcp`` loses nothing, ``udp`` waits for nothing.
-        open_timeout_s: longest wait for a connection, seconds.
+        open_timeout_s: longest wait for a connection, seconds; three times as long for its first whole picture.
         stall_s: shortest silence that counts as a stall, seconds; at a low rate it takes five intervals.
         max_retries: attempts in a row before the camera is given up; None: for ever.
         credentials: YAML file with ``camera or host: user:password``, read at every connect.
@@ -159,8 +161,7 @@ class LiveSource:
             now = self._clock.monotonic()
             self.box.change("down", self._clock.at(now if self._arrived is None else self._arrived), reason)
             if self._max_retries is not None and self._backoff.failures >= self._max_retries:
-                tries = "once" if self._max_retries == 0 else f"again {self._max_retries} times"
-                self.box.change("ended", self._clock.at(now), f"{reason}; tried {tries}, given up")
+                self.box.change("ended", self._clock.at(now), f"{reason}; given up after {self._max_retries} retries")
                 return
             self._closed.wait(self._backoff.next_s())
         self.box.change("ended", self._clock.now())
@@ -185,18 +186,19 @@ class LiveSource:
         self._frame_clock.restart()
         last = self._clock.monotonic()
         damaged = 0
+        limit_s = max(_FIRST_PICTURE * self._open_timeout_s, self.stall_s)
         for picture in stream.pictures():
             if self._closed.is_set():
                 return "closed"
             now = self._clock.monotonic()
             if picture is not None:
                 self._take(stream, picture, now, now - last)
-                last = now
+                last, limit_s = now, self.stall_s
                 continue
             if stream.damaged > damaged:
                 self.box.skip(damaged=True)
             damaged = stream.damaged
-            if now - last > self.stall_s:
+            if now - last > limit_s:
                 self.stalls += 1
                 return f"data, but no picture for {now - last:.1f} s"
         return "the stream ended"

@@ -15,6 +15,7 @@ from reidpipe.source.backoff import Backoff
 from reidpipe.source.live import LiveSource
 from reidpipe.source.mailbox import Change
 from reidpipe.source.stream import RawPicture, StreamError
+from reidpipe.source.wallclock import RunClock
 from reidpipe.stages import Source
 from reidpipe.types import Frame
 
@@ -108,7 +109,7 @@ def test_live_connects_anew_after_every_kind_of_fault() -> None:
     assert [change.state for change in changes] == ["down", "up", "down", "up", "down", "up", "down", "ended"]
     reasons = [change.reason for change in changes if change.state == "down"]
     assert reasons == ["connection refused", "the stream ended", "no data for 2 s", "the stream ended"]
-    assert changes[-1].reason == "nothing left; tried again 2 times, given up"
+    assert changes[-1].reason == "nothing left; given up after 2 retries"
     assert script.closed == 3
     assert (source.reconnects, source.stalls) == (2, 1)
     assert source.box.counts.received == 4
@@ -160,22 +161,35 @@ def _wait(ready: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+class HandClock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def later(self) -> None:
+        self.now_s += 0.5
+
+    def run(self) -> RunClock:
+        return RunClock(lambda: 1e9 + self(), self)
+
+
+def test_live_waits_longer_for_the_first_picture_of_a_connection() -> None:
+    clock = HandClock()
+    between_key_pictures = [item for _ in range(20) for item in (clock.later, None)]  # 10 s
+    script = Script([*between_key_pictures, picture(0.0)], [*between_key_pictures * 4, picture(0.0)])
+    source = camera(script, max_retries=1, clock=clock.run())
+    changes = run_to_end(source)
+    assert [change.state for change in changes] == ["up", "down", "ended"]
+    assert changes[-1].reason == "data, but no picture for 30.5 s; given up after 1 retries"
+    assert source.stalls == 1  # 40 s are too long
+    assert clock.now_s == 10 + 30.5
+
+
 def test_live_data_without_pictures_is_a_stall() -> None:
-    class Clock:
-        now_s = 0.0
-
-        def __call__(self) -> float:
-            return self.now_s
-
-    from reidpipe.source.wallclock import RunClock
-
-    clock = Clock()
-
-    def later() -> None:
-        clock.now_s += 0.5
-
-    garbage = [item for _ in range(20) for item in (later, None)]
-    source = camera(Script([picture(0.0), *garbage]), max_retries=0, clock=RunClock(lambda: 1e9 + clock(), clock))
+    clock = HandClock()
+    garbage = [item for _ in range(20) for item in (clock.later, None)]
+    source = camera(Script([picture(0.0), *garbage]), max_retries=0, clock=clock.run())
     changes = run_to_end(source)
     assert [change.state for change in changes[:2]] == ["up", "down"]
     assert changes[1].reason == "data, but no picture for 2.5 s"
