@@ -26,6 +26,7 @@ from reidpipe.drawing import draw_videos
 from reidpipe.errors import ReidpipeError, SourceError
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
+from reidpipe.report import build_report
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import prepare_folder
 from reidpipe.sinks.identities import write_identities
@@ -103,7 +104,8 @@ def run(
         for source in opened:
             stack.callback(source.close)
         pipeline = build_pipeline(config, cameras=[source.camera for source in opened])
-        folder = prepare_folder(out, overwrite=force)
+        inputs = [*(source.info.uri for source in opened), *config.detect.files.values()]
+        folder = prepare_folder(out, overwrite=force, inputs=inputs)
         job = _Job(config, opened, pipeline, folder, progress or Silent(), stop or threading.Event())
         return job.run()
 
@@ -155,6 +157,8 @@ class _Job:
             raise
         status: Literal["complete", "interrupted"] = "interrupted" if self._stop.is_set() else "complete"
         self._write_info(status)
+        if self._config.output.report:
+            build_report(self._folder)
         return self._result(status)
 
     def _track(self, thumbnails: ThumbnailKeeper | None) -> None:

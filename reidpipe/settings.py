@@ -174,6 +174,7 @@ class OutputSettings(Section):
         "superfast", description="x264 speed"
     )
     thumbnails: bool = Field(True, description="one small picture for each identity")
+    report: bool = Field(True, description="report.html, one file to open in a browser")
 
 
 class LiveSettings(Section):

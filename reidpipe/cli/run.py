@@ -39,6 +39,9 @@ Trace = Annotated[float | None, typer.Option(help="Draw where people came from, 
 Thumbnails = Annotated[
     bool | None, typer.Option("--thumbnails/--no-thumbnails", help="Write a small picture of each identity.")
 ]
+Report = Annotated[
+    bool | None, typer.Option("--report/--no-report", help="Write report.html, to be opened in a browser.")
+]
 Realtime = Annotated[bool, typer.Option("--realtime", help="Play recordings as if they were live cameras.")]
 Retries = Annotated[
     int | None, typer.Option("--max-retries", help="Live: give a camera up after so many failed connections in a row.")
@@ -67,6 +70,7 @@ def run_command(
     save_video: Video = None,
     trace: Trace = None,
     thumbnails: Thumbnails = None,
+    report: Report = None,
     realtime: Realtime = False,
     max_retries: Retries = None,
     credentials: Credentials = None,
@@ -88,6 +92,7 @@ def run_command(
         "output.video": save_video,
         "output.trace_s": trace,
         "output.thumbnails": thumbnails,
+        "output.report": report,
         "live.max_retries": max_retries,
         "live.credentials": None if credentials is None else str(credentials),
         **_replay(detections or []),

@@ -52,7 +52,8 @@ def build_report(folder: Path | str) -> Path:
         SinkError: the report cannot be written.
     """
     results = read_results(folder)
-    presence = read_presence(results.folder / "frames.jsonl")
+    keys = {visit.key for person in results.people for visit in person.visits}
+    presence = read_presence(results.folder / "frames.jsonl", keys)
     path = results.folder / REPORT_FILE
     write_bytes(path, _render(_Material.gather(results, presence)).encode())
     return path
@@ -85,7 +86,7 @@ class _Material:
 def _span(results: Results, presence: Presence) -> tuple[float, float]:
     """First and last second of everything."""
     times = [t for person in results.people for t in (person.first_s, person.last_s)]
-    times += [t for watch in presence.watches.values() if watch.times for t in (min(watch.times), max(watch.times))]
+    times += [t for watch in presence.watches.values() for t in (watch.first_s, watch.last_s)]
     return (min(times), max(times)) if times else (0.0, 0.0)
 
 
@@ -216,11 +217,11 @@ def _data(material: _Material) -> dict[str, Any]:
         "nameless": [
             [numbers[k.camera], a, b] for k, (a, b) in material.presence.nameless.items() if k.camera in numbers
         ],
-        "on": [[numbers[c], min(w.times), max(w.times)] for c, w in material.presence.watches.items() if c in numbers],
+        "on": [[numbers[c], w.first_s, w.last_s] for c, w in material.presence.watches.items() if c in numbers],
         "down": [
             [numbers[e["camera"]], e["time_s"], e["event"]]
             for e in results.events
-            if e["event"] in ("camera_down", "camera_up") and e["camera"] in numbers
+            if e["event"] != "correct" and e["camera"] in numbers
         ],
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +27,27 @@ PATH_STEP_S = 0.2
 
 @dataclass(slots=True)
 class Watch:
-    """One camera: time of each picture in seconds, and how many people were in it."""
+    """One camera.
 
-    times: array[float] = field(default_factory=lambda: array("d"))
-    people: array[int] = field(default_factory=lambda: array("I"))
+    Attributes:
+        first_s: time of its first picture, seconds.
+        last_s: time of its last picture.
+        busiest: second -> most people in one picture of that second.
+    """
+
+    first_s: float
+    last_s: float
+    busiest: dict[int, int] = field(default_factory=dict)
+
+    def see(self, time_s: float, people: int) -> None:
+        """One picture."""
+        self.first_s, self.last_s = min(self.first_s, time_s), max(self.last_s, time_s)
+        second = math.floor(time_s)
+        self.busiest[second] = max(people, self.busiest.get(second, 0))
 
     def most(self, first_s: float, last_s: float) -> int:
-        """Most people in one picture from ``first_s`` to just before ``last_s``."""
-        times, people = np.asarray(self.times), np.asarray(self.people)
-        inside = people[(times >= first_s) & (times < last_s)]
-        return int(inside.max()) if inside.size else 0
+        """Most people in one picture from ``first_s`` to just before ``last_s``, whole seconds."""
+        return max((self.busiest.get(second, 0) for second in range(round(first_s), round(last_s))), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +55,46 @@ class Presence:
     """What ``frames.jsonl`` says.
 
     Attributes:
-        watches: camera -> its pictures.
+        watches: camera -> what it saw.
         paths: track -> float64 ``(T, 5)`` time in seconds and box in pixels, thinned as the pooler does.
-        nameless: track -> first and last second, of tracks that got no identity.
+        nameless: track -> first and last second, of tracks that never got an identity.
     """
 
-    watches: dict[str, Watch]
-    paths: dict[TrackKey, Wide]
-    nameless: dict[TrackKey, tuple[float, float]]
+    watches: dict[str, Watch] = field(default_factory=dict)
+    paths: dict[TrackKey, Wide] = field(default_factory=dict)
+    nameless: dict[TrackKey, tuple[float, float]] = field(default_factory=dict)
 
 
-def read_presence(path: Path) -> Presence:
-    """Read ``frames.jsonl``; empty when there is none.
+def read_presence(path: Path, keys: Collection[TrackKey] = ()) -> Presence:
+    """Read ``frames.jsonl`` and what was rotated out of it; empty when there is none.
+
+    Args:
+        path: of the file.
+        keys: tracks whose paths are wanted.
 
     Raises:
         ReidpipeError: a line is damaged, or of a newer schema.
     """
-    watches: dict[str, Watch] = {}
-    paths: dict[TrackKey, TrackPath] = {}
-    nameless: dict[TrackKey, tuple[float, float]] = {}
-    for number, record in enumerate(read_lines(path, FRAME_SCHEMA), 1):
+    presence = Presence()
+    paths = {key: TrackPath(PATH_POINTS, PATH_STEP_S) for key in keys}
+    for where, record in read_lines(path, FRAME_SCHEMA):
         try:
-            camera, time_s, people = str(record["camera"]), float(record["time_s"]), record["people"]
-            watch = watches.setdefault(camera, Watch())
-            watch.times.append(time_s)
-            watch.people.append(len(people))
-            for person in people:
-                key = TrackKey(camera, int(person["track_id"]))
-                if key not in paths:
-                    paths[key] = TrackPath(PATH_POINTS, PATH_STEP_S)
-                paths[key].add(time_s, person["box"])
-                if person["global_id"] is None:
-                    nameless[key] = (nameless.get(key, (time_s, 0.0))[0], time_s)
+            _note(record, presence, paths)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ReidpipeError(f"{path}, line {number} is damaged: not of schema {FRAME_SCHEMA}") from error
-    return Presence(watches, {key: one.stacked() for key, one in paths.items()}, nameless)
+            raise ReidpipeError(f"{where} is damaged: not of schema {FRAME_SCHEMA}") from error
+    presence.paths.update({key: one.stacked() for key, one in paths.items() if one.rows})
+    return presence
+
+
+def _note(record: dict[str, Any], presence: Presence, paths: dict[TrackKey, TrackPath]) -> None:
+    """One picture."""
+    camera, time_s, people = str(record["camera"]), float(record["time_s"]), record["people"]
+    presence.watches.setdefault(camera, Watch(time_s, time_s)).see(time_s, len(people))
+    for person in people:
+        key = TrackKey(camera, int(person["track_id"]))
+        if key in paths:
+            paths[key].add(time_s, person["box"])
+        if person["global_id"] is not None:
+            presence.nameless.pop(key, None)
+        elif key not in paths:
+            presence.nameless[key] = (presence.nameless.get(key, (time_s, time_s))[0], time_s)

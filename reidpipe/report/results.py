@@ -216,24 +216,28 @@ def read_events(folder: Path) -> tuple[dict[str, Any], ...]:
         ReidpipeError: a line is damaged, or of a newer schema.
     """
     path = folder / "events.jsonl"
-    wanted = {"camera_down", "camera_up", "drops", "correct"}
-    return tuple(event for event in read_lines(path, EVENT_SCHEMA) if event.get("event") in wanted)
+    wanted = {"camera_down", "camera_up", "camera_end", "correct"}
+    return tuple(event for _, event in read_lines(path, EVENT_SCHEMA) if event.get("event") in wanted)
 
 
-def read_lines(path: Path, schema: str) -> Iterator[dict[str, Any]]:
-    """The records of a file of lines; nothing when it does not exist.
+def read_lines(path: Path, schema: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a file of lines and where each stands; nothing when it does not exist.
+
+    What was rotated out of it (``frames/000001.jsonl`` beside ``frames.jsonl``) comes first.
 
     Raises:
         ReidpipeError: a line is damaged, or of a newer schema.
     """
-    if not path.exists():
-        return
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield _parse(f"{path}, line {number}", line, schema)
-    except OSError as error:
-        raise ReidpipeError(f"cannot read {path}: {error.strerror}") from error
+    for part in (*sorted(path.with_suffix("").glob(f"*{path.suffix}")), path):
+        if not part.exists():
+            continue
+        try:
+            with part.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    where = f"{part}, line {number}"
+                    yield where, _parse(where, line, schema)
+        except OSError as error:
+            raise ReidpipeError(f"cannot read {part}: {error.strerror}") from error
 
 
 def _read_json(path: Path, schema: str) -> dict[str, Any]:

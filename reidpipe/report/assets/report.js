@@ -255,7 +255,7 @@
         for (const [camera, at, event] of data.down) {
           if (camera !== number) continue;
           const back = data.down.find((other) => other[0] === number && other[2] === "camera_up" && other[1] >= at);
-          if (event === "camera_down") context.fillRect(x(at), lane.top - 4, Math.max(2, x(back ? back[1] : last) - x(at)), 3);
+          if (event !== "camera_up") context.fillRect(x(at), lane.top - 4, Math.max(2, x(back ? back[1] : last) - x(at)), 3);
         }
       });
     }
