@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale
-from reidpipe.associate.meetings import Meetings, meet
+from reidpipe.associate.meetings import meet
 from reidpipe.associate.overlap import Overlap, find_overlap
 from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
@@ -95,12 +95,12 @@ def find_places(scene: Scene, scale: Scale) -> Places:
     prior = -float(np.log(np.clip(per_camera, 2, 10)))
     for a in range(len(scene.names)):
         for b in range(a + 1, len(scene.names)):
-            both, met = _meet(scene, a, b)
-            overlap = find_overlap(met, COSINE.log_odds(scale.apply(scene.cosine(both))) + prior)
-            if overlap is not None:
-                overlaps[a, b] = overlap
-                codes.append(scene.codes(np.sort(both, axis=1)))
-                odds.append(overlap.log_odds(met))
+            found = [_search(scene, scale, (a, b), prior, head=head) for head in (False, True)]
+            best = max((f for f in found if f is not None), key=lambda f: f[0].evidence, default=None)
+            if best is not None:
+                overlaps[a, b] = best[0]
+                codes.append(scene.codes(np.sort(best[1], axis=1)))
+                odds.append(best[2])
     if not codes:
         return Places({}, np.zeros((0, 2), np.int64), np.zeros(0))
     joined, order = np.unique(np.concatenate(codes), return_index=True)
@@ -108,8 +108,12 @@ def find_places(scene: Scene, scale: Scale) -> Places:
     return Places(overlaps, pairs, np.concatenate(odds)[order])
 
 
-def _meet(scene: Scene, a: int, b: int) -> tuple[Ids, Meetings]:
-    """Pairs of rows of the scene, ``(P, 2)``, and their common moments."""
-    rows_a, rows_b = np.flatnonzero(scene.cameras == a), np.flatnonzero(scene.cameras == b)
-    met = meet([scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b])
-    return np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64), met
+def _search(
+    scene: Scene, scale: Scale, cameras: tuple[int, int], prior: float, *, head: bool
+) -> tuple[Overlap, Ids, Wide] | None:
+    """The overlap of two views, pairs of rows of the scene ``(P, 2)`` that met, and their log-odds."""
+    rows_a, rows_b = (np.flatnonzero(scene.cameras == camera) for camera in cameras)
+    met = meet([scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b], head=head)
+    both = np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64)
+    overlap = find_overlap(met, COSINE.log_odds(scale.apply(scene.cosine(both))) + prior)
+    return None if overlap is None else (overlap, both, overlap.log_odds(met))

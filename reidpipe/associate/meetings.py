@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from reidpipe.types import Ids, Tracklet
 __all__ = ["Meetings", "meet", "thin"]
 
 Wide = NDArray[np.float64]
+
+EDGE = 3.0
+"""Pixels: a box that comes this close to the edge of the picture may go on beyond it."""
 
 GAP_S = 2.5
 """A box is interpolated between two moments of a path that are at most this far apart."""
@@ -24,7 +27,7 @@ class Meetings:
     Attributes:
         pairs: int64 ``(P, 2)``: row of the tracklet in A's list, row in B's list.
         pair_of: int64 ``(S,)``: which pair each sample belongs to, ascending.
-        a: float64 ``(S, 2)``: where the feet are in A's picture, pixels.
+        a: float64 ``(S, 2)``: where the feet (or the top of the head) are in A's picture, pixels.
         b: float64 ``(S, 2)``: in B's.
         tall_a: float64 ``(S,)``: height of the box in A, pixels.
         tall_b: float64 ``(S,)``: in B.
@@ -44,18 +47,22 @@ class Meetings:
     last_s: Wide
 
 
-def meet(in_a: list[Tracklet], in_b: list[Tracklet], *, offset_s: float = 0.0, samples: int = 12) -> Meetings:
+def meet(
+    in_a: list[Tracklet], in_b: list[Tracklet], *, head: bool = False, offset_s: float = 0.0, samples: int = 12
+) -> Meetings:
     """Moments that tracklets of two cameras share.
 
     Args:
         in_a: tracklets of camera A with a ``path``.
         in_b: the same of camera B.
+        head: look at the top of the head (all heads are at nearly one height, and seldom hidden) instead of the feet.
         offset_s: added to B's times, seconds: B's clock is behind A's by this much.
         samples: most moments of one pair, spread evenly.
     """
     pairs: list[tuple[int, int]] = []
     found: list[Wide] = []
     independent: list[float] = []
+    in_a, in_b = _whole(in_a, head=head), _whole(in_b, head=head)
     starts = np.asarray([t.first_s for t in in_b]) + offset_s
     ends = np.asarray([t.last_s for t in in_b]) + offset_s
     for i, tracklet in enumerate(in_a):
@@ -63,7 +70,7 @@ def meet(in_a: list[Tracklet], in_b: list[Tracklet], *, offset_s: float = 0.0, s
             continue
         for j in np.flatnonzero((starts <= tracklet.last_s) & (ends >= tracklet.first_s)).tolist():
             path = in_b[j].path
-            both = None if path is None else _common(tracklet.path, path, offset_s, samples)
+            both = None if path is None else _common(tracklet.path, path, offset_s, samples, head=head)
             if both is not None:
                 pairs.append((i, j))
                 found.append(both)
@@ -106,8 +113,8 @@ def thin(met: Meetings, rows: Ids) -> tuple[Meetings, Ids]:
     return smaller, rows
 
 
-def _common(path_a: Wide, path_b: Wide, offset_s: float, samples: int) -> Wide | None:
-    """Common moments, ``(S, 7)``: time, x y of the feet and height in A, the same in B; None when there are none."""
+def _common(path_a: Wide, path_b: Wide, offset_s: float, samples: int, *, head: bool) -> Wide | None:
+    """Common moments, ``(S, 7)``: time, x y of the point and height in A, the same in B; None when there are none."""
     times_b = path_b[:, 0] + offset_s
     times = path_a[:, 0]
     at = np.clip(np.searchsorted(times_b, times, side="left"), 1, max(len(times_b) - 1, 1))
@@ -126,11 +133,33 @@ def _common(path_a: Wide, path_b: Wide, offset_s: float, samples: int) -> Wide |
     if len(rows) > samples:
         keep = np.linspace(0, len(rows) - 1, samples).round().astype(np.int64)
         rows, boxes_b = rows[keep], boxes_b[keep]
-    return np.concatenate([path_a[rows, :1], _feet(path_a[rows, 1:]), _feet(boxes_b)], axis=1)
+    return np.concatenate([path_a[rows, :1], _point(path_a[rows, 1:], head), _point(boxes_b, head)], axis=1)
 
 
-def _feet(boxes: Wide) -> Wide:
-    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3], boxes[:, 3] - boxes[:, 1]], axis=1)
+def _point(boxes: Wide, head: bool) -> Wide:
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    return np.stack([middle, boxes[:, 1] if head else boxes[:, 3], boxes[:, 3] - boxes[:, 1]], axis=1)
+
+
+def _whole(tracklets: list[Tracklet], *, head: bool) -> list[Tracklet]:
+    """Tracklets with only those moments of their paths at which the point is inside the picture, not cut by its edge.
+
+    The size of the picture is not known here; no box reaches further than the ones that the edge has cut.
+    """
+    paths = [t.path for t in tracklets if t.path is not None and len(t.path)]
+    if not paths:
+        return tracklets
+    boxes = np.concatenate(paths)[:, 1:]
+    left, right, bottom = boxes[:, 0].min(), boxes[:, 2].max(), boxes[:, 3].max()
+    out = []
+    for tracklet in tracklets:
+        path = tracklet.path
+        if path is None:
+            continue
+        inside = (path[:, 1] > left + EDGE) & (path[:, 3] < right - EDGE)
+        inside &= (path[:, 2] > EDGE) if head else (path[:, 4] < bottom - EDGE)
+        out.append(replace(tracklet, path=path[inside] if inside.any() else None))
+    return out
 
 
 def _independent(both: Wide) -> float:

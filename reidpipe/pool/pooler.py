@@ -145,8 +145,8 @@ class QualityPooler:
         for i in fed.tolist():
             key = TrackKey(frame.camera, int(tracks.track_ids[i]))
             track = self._seen(key, frame.time_s)
-            track.path.add(frame.time_s, tracks.boxes[i])
             row = int(tracks.det_rows[i])
+            track.path.add(frame.time_s, detections.boxes[row])
             if detections.embeddings is None or embedded is None or not embedded[row]:
                 continue
             self._take(track, frame.time_s, float(quality[i]), detections.embeddings[row])
