@@ -11,9 +11,9 @@ from reidpipe.synth.world import World
 
 __all__ = ["SampleFile", "make_samples", "sample_world"]
 
-SEED = 22
-PEOPLE = 8
-DURATION_S = 16.0
+SEED = 26
+PEOPLE = 6
+DURATION_S = 18.0
 FPS = 15.0
 SIZE = (640, 360)
 CRF = 25
@@ -32,17 +32,17 @@ class SampleFile:
 
 
 def sample_world() -> World:
-    """The world of the samples: eight people, one court, two cameras whose views overlap in part."""
+    """The world of the samples: six people, one court with doors, two cameras that look at it from two corners."""
     return World.make(
         SEED,
         people=PEOPLE,
         cameras=2,
-        layout="mixed",
+        layout="overlap",
         duration_s=DURATION_S,
         fps=FPS,
         size=SIZE,
         light=1.0,
-        obstacles=3,
+        obstacles=1,
         roam=0.3,
     )
 
