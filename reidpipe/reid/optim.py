@@ -21,13 +21,14 @@ def build_optimiser(modules: Iterable[nn.Module], config: OptimiserConfig) -> to
         {"params": [value for value in parameters if value.ndim <= 1], "weight_decay": 0.0},
     ]
     betas = (config.momentum, 0.999)
+    fused = all(value.device.type in {"cpu", "cuda"} for value in parameters)
     if config.kind == "sgd":
         return torch.optim.SGD(
-            groups, lr=config.rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
+            groups, lr=config.rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused
         )
     if config.kind == "adamw":
-        return torch.optim.AdamW(groups, lr=config.rate, betas=betas, fused=True)
-    return torch.optim.Adam(groups, lr=config.rate, betas=betas, amsgrad=config.kind == "amsgrad", fused=True)
+        return torch.optim.AdamW(groups, lr=config.rate, betas=betas, fused=fused)
+    return torch.optim.Adam(groups, lr=config.rate, betas=betas, amsgrad=config.kind == "amsgrad", fused=fused)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

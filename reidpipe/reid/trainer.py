@@ -56,7 +56,7 @@ def train(
 
     Raises:
         ConfigError: The data does not fit the recipe, or `output` holds another run.
-        ReidpipeError: The loss is not finite; the last checkpoint is left as it was.
+        ReidpipeError: The loss is not finite, or memory ran out; the last checkpoint is left as it was.
     """
     prepared = prepare(config, on_progress=on_progress)
     trainer = Trainer(config, prepared.train, held_out=prepared.held_out, on_log=on_log)
@@ -69,7 +69,18 @@ def train(
     except KeyboardInterrupt:
         trainer.save()
         raise
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        size = f"{config.batch.size} images of {config.stages[-1].height}x{config.stages[-1].width}"
+        raise ReidpipeError(
+            f"out of memory with batches of up to {size}: lower batch.identities; the last checkpoint is safe"
+        ) from error
     return trainer.export()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
 class Trainer:
@@ -106,7 +117,8 @@ class Trainer:
         self.step, self.images, self.seconds = 0, 0, 0.0
         self.best_mean_ap = -1.0
         bf16 = config.precision == "bf16"
-        self._replicas = Replicas(self.model, count=config.replicas, autocast=bf16, device=config.device)
+        kind = torch.device(config.device).type
+        self._replicas = Replicas(self.model, count=config.replicas, autocast=bf16, device=kind)
 
     @property
     def checkpoint_file(self) -> Path:

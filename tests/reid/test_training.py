@@ -295,6 +295,33 @@ def test_trainer_loss_that_is_not_finite_stops_in_one_line(people: Path, monkeyp
     assert not (people / "out" / "last.pt").exists()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: not enough memory: you tried")],
+    ids=["cuda", "cpu"],
+)
+def test_trainer_out_of_memory_is_one_line(people: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError) -> None:
+    from reidpipe.reid import trainer
+
+    def full(self: trainer.Trainer, batch: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", full)
+    with pytest.raises(ReidpipeError, match=r"batches of up to 8 images of 48x24: lower batch\.identities"):
+        train(recipe(people))
+
+
+def test_trainer_bug_keeps_its_traceback(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reidpipe.reid import trainer
+
+    def broken(self: trainer.Trainer, batch: Any) -> Any:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        train(recipe(people))
+
+
 def test_trainer_refuses_what_does_not_fit(people: Path) -> None:
     train(recipe(people, budget={"images": 8}))
     with pytest.raises(ConfigError, match="is there already"):
