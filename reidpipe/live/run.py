@@ -27,7 +27,7 @@ from reidpipe.source.mailbox import Change
 from reidpipe.source.wallclock import RunClock
 from reidpipe.types import Detections, FrameResult
 
-__all__ = ["run_live"]
+__all__ = ["LiveRun", "run_live"]
 
 _IDLE_S = 0.1
 _CLOCK_EVERY_S = 1.0
@@ -71,11 +71,11 @@ def run_live(
         pipeline, rations = build_stages(config, [camera.camera for camera in cameras])
         inputs = [*(camera.info.uri for camera in cameras), *config.detect.files.values()]
         folder = prepare_folder(out, overwrite=force, inputs=inputs)
-        job = _LiveRun(config, cameras, pipeline, rations, folder, clock, progress or Silent(), stop)
+        job = LiveRun(config, cameras, pipeline, rations, folder, clock, progress or Silent(), stop)
         return job.run()
 
 
-class _LiveRun:
+class LiveRun:
     """One run: the loop, and what it counts."""
 
     def __init__(
@@ -88,6 +88,8 @@ class _LiveRun:
         clock: RunClock,
         progress: Progress,
         stop: threading.Event | None,
+        *,
+        governor: Governor | None = None,
     ) -> None:
         self._config = config
         self._cameras = {camera.camera: camera for camera in cameras}
@@ -98,7 +100,7 @@ class _LiveRun:
         self._progress = progress
         self._stop = stop or threading.Event()
         self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
-        self._governor = Governor()
+        self._governor = governor or Governor()
         self._ages = Ages()
         self._started = datetime.now(UTC)
         self._begun = time.monotonic()

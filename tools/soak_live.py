@@ -1,0 +1,209 @@
+"""Weeks of a live run in minutes: cameras as fast as the run takes them, people who come and go, what grows?
+
+    python tools/soak_live.py --frames 200000 --out /tmp/soak
+
+Detections and vectors are made up, everything else is real: mailboxes, scheduler, tracker, pooler, online association,
+sinks with rotation. Prints memory, open files, threads and milliseconds per picture for each tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reidpipe.associate.online import OnlineAssociator
+from reidpipe.config import Config
+from reidpipe.live.overload import Governor, Level
+from reidpipe.live.run import LiveRun
+from reidpipe.live.stages import RationedPooler, RenumberedTracker
+from reidpipe.pipeline import Pipeline
+from reidpipe.pool import QualityPooler
+from reidpipe.progress import Silent
+from reidpipe.source.mailbox import Mailbox
+from reidpipe.source.wallclock import RunClock
+from reidpipe.stages import SourceInfo
+from reidpipe.track.bytetrack import ByteTrack
+from reidpipe.types import Boxes, Detections, Frame, Image, Vectors
+
+FPS = 10.0
+STAY_S = 6.0
+DIM = 64
+IMAGE = np.zeros((240, 320, 3), np.uint8)
+
+
+class FastCamera:
+    """Puts the next picture as soon as the last one was taken; goes down for a moment now and then."""
+
+    reconnects = 0
+    stalls = 0
+
+    def __init__(self, name: str, frames: int, clock: RunClock) -> None:
+        self.camera = name
+        self.box = Mailbox(name)
+        self.info = SourceInfo(name, 320, 240, FPS, None, live=True)
+        self._left = frames
+        self._number = 0
+        self._start = clock.now()
+
+    def start(self) -> None:
+        self.box.change("up", self._start)
+
+    def close(self) -> None: ...
+
+    def feed(self) -> bool:
+        """False when it is over."""
+        if self.box.waiting_s is not None:
+            return True
+        if self._number == self._left:
+            self.box.change("ended", self._start + self._number / FPS)
+            return False
+        if self._number % 5000 == 4999:
+            self.box.change("down", self._start + self._number / FPS, "soak")
+            self.box.change("up", self._start + self._number / FPS)
+            self.reconnects += 1
+        self.box.put(self._start + self._number / FPS, lambda: IMAGE)
+        self._number += 1
+        return True
+
+
+class Visitors:
+    """In each camera somebody new every two seconds, who walks through in six. A vector for each."""
+
+    dim = DIM
+
+    def detect_frames(self, frames: Sequence[Frame]) -> list[Detections]:
+        return [self._seen(frame.index / FPS) for frame in frames]
+
+    def _seen(self, time_s: float) -> Detections:
+        first = max(0, int((time_s - STAY_S) / 2) + 1)
+        boxes = []
+        for person in range(first, int(time_s / 2) + 1):
+            x = 10 + (time_s - 2 * person) / STAY_S * 260
+            y = 20 + 60 * (person % 3)
+            boxes.append((x, y, x + 24, y + 60))
+        return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), 0.9, np.float32))
+
+    def embed(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Vectors]:  # noqa: ARG002
+        found = []
+        for one in boxes:
+            rng = np.random.default_rng(one[:, 1].astype(int).sum())
+            vectors = rng.normal(size=(len(one), DIM)).astype(np.float32)
+            found.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        return found
+
+
+class Calm(Governor):
+    """Never sheds load: the soak is always busy, and every picture shall be worked on."""
+
+    def worked(self, seconds: float, now: float) -> bool:  # noqa: ARG002
+        return False
+
+    @property
+    def level(self) -> Level:
+        return Level()
+
+
+class Soak(LiveRun):
+    """A run that feeds its own cameras before each step, in its own thread, and measures."""
+
+    tenths: list[dict[str, float]]
+    sizes: dict[str, int]
+
+    def measure(self, cameras: list[FastCamera], frames: int) -> None:
+        self.fast, self.total, self.tenths = cameras, frames, []
+        self._last = (time.perf_counter(), 0)
+
+    def _housekeeping(self, now: float, outputs: Any) -> None:
+        for camera in self.fast:
+            camera.feed()
+        done = self._pipeline.counts["frames"]
+        if done >= (len(self.tenths) + 1) * self.total // 10 and len(self.tenths) < 10:
+            moment = time.perf_counter()
+            spent, count = moment - self._last[0], done - self._last[1]
+            self._last = (moment, done)
+            self.tenths.append({"frames": done, "ms": 1000 * spent / max(count, 1), **resources()})
+        super()._housekeeping(now, outputs)
+
+    def _finish(self, outputs: Any) -> None:
+        self.sizes = sizes(self._pipeline, outputs)
+        super()._finish(outputs)
+
+
+def sizes(pipeline: Any, outputs: Any) -> dict[str, int]:
+    """Entries of everything that is kept from picture to picture."""
+    associator, memory = pipeline._associator, outputs.memory
+    return {
+        "pipeline.alive": len(pipeline._alive),
+        "pipeline.global_ids": len(pipeline._global_ids),
+        "pipeline.closed": len(pipeline._closed),
+        "pooler.tracks": len(pipeline._pooler._pooler),
+        "associator.tracks": len(associator._tracks),
+        "gallery.people": len(associator._gallery.people),
+        "gallery.members": sum(len(person.members) for person in associator._gallery.people.values()),
+        "trackers.ids": sum(len(tracker._ids) for tracker in pipeline._trackers.values()),
+        "events.visits": len(outputs.events._visits),
+        "memory.tracklets": len(memory._tracklets),
+        "memory.links": len(memory._links),
+        "thumbnails.live": len(memory._thumbnails._live),
+        "thumbnails.stored": len(memory._thumbnails._stored),
+    }
+
+
+def resources() -> dict[str, float]:
+    """Memory in MB, open files, threads of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 2),
+        "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "threads": threading.active_count(),
+    }
+
+
+def soak(frames: int, out: Path, *, cameras: int = 4, identities: int = 200, tracks: int = 500) -> Soak:
+    """Run it; ``frames`` over all cameras."""
+    clock = RunClock()
+    names = [f"cam{number}" for number in range(cameras)]
+    fast = [FastCamera(name, frames // cameras, clock) for name in names]
+    ids = itertools.count(1)
+    visitors = Visitors()
+    pooler = RationedPooler(QualityPooler())
+    pipeline = Pipeline(
+        detector=visitors,
+        embedder=visitors,
+        tracker=lambda: RenumberedTracker(ByteTrack(), partial(next, ids)),
+        pooler=pooler,
+        associator=OnlineAssociator(max_identities=identities),
+    )
+    config = Config.load(
+        overrides=[f"live.max_tracks={tracks}", "live.rotate_mb=2", "live.keep_files=3", "live.report_s=0.5"]
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    run = Soak(config, list(fast), pipeline, pooler, out, clock, Silent(), None, governor=Calm())
+    run.measure(fast, frames)
+    run.run()
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=200_000)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    run = soak(arguments.frames, arguments.out)
+    for tenth in run.tenths:
+        print(json.dumps(tenth))
+    print(json.dumps(run.sizes))
+
+
+if __name__ == "__main__":
+    main()
