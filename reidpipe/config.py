@@ -1,7 +1,7 @@
 """The whole configuration: defaults, YAML files, ``--set`` overrides; one clear line when something is wrong.
 
     config = Config.load("site.yaml", overrides=["track.max_age_s=2", "detect.model=yolov8n.onnx"])
-    config.track.name                 # "bytetrack"
+    config.track.name                 # "steady"
     config.to_yaml()                  # documented: every field with its unit, range and default
 
 The models of the stages are in ``reidpipe.settings``. What is not set keeps its default.
@@ -92,7 +92,7 @@ class Config(Section):
         return "\n".join(lines).rstrip() + "\n"
 
 
-DEFAULT_NAMES = {"track": "bytetrack", "associate": "offline"}
+DEFAULT_NAMES = {"track": "steady", "associate": "offline"}
 """Stages with several sets of fields, and the one that is meant when no name is given."""
 
 

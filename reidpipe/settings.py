@@ -24,6 +24,7 @@ __all__ = [
     "RuntimeSettings",
     "Section",
     "SourceSettings",
+    "SteadySettings",
     "TrackSettings",
 ]
 
@@ -114,6 +115,26 @@ class DeepSORTSettings(AnyTracker):
     gallery_size: int = Field(100, ge=1, le=100_000, description="appearances kept for each track")
 
 
+class SteadySettings(Section):
+    """The default: two passes by score, motion in real units, appearance where it decides."""
+
+    name: Literal["steady"] = Field("steady", description="implementation")
+    high_score: Fraction = Field(0.6, description="detections from here on are trusted")
+    low_score: Fraction = Field(0.1, description="detections from here on can continue a track")
+    new_score: Fraction = Field(0.7, description="detections from here on can begin a track")
+    max_age_s: float = Field(1.0, gt=0, le=3600, description="a person not seen for longer has left, seconds")
+    min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    high_limit: float = Field(0.8, ge=0, le=2, description="highest cost of a pair in the first pass")
+    low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) of a pair in the second pass")
+    surprise_limit: float = Field(9.0, ge=0, description="highest squared Mahalanobis distance in the third pass")
+    duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
+    moving_camera: bool = Field(True, description="correct for a camera that pans, shakes or drives")
+    appearance: bool = Field(True, description="ask for embeddings where they would decide")
+    same_look: float = Field(0.6, ge=-1, le=1, description="cosine from which two crops are rather one person")
+    refresh_s: Seconds = Field(1.0, description="ask for a person's appearance again after this time, seconds")
+    coast_s: Seconds = Field(0.04, description="also give people lost for up to so many seconds, where they should be")
+
+
 class PoolSettings(Section):
     """From a track's crops to one vector."""
 
@@ -146,6 +167,7 @@ class OfflineSettings(AnyAssociator):
 
     name: Literal["offline"] = Field("offline", description="implementation")
     false_match_rate: float = Field(0.01, gt=0, lt=1, description="share of different people taken for one")
+    overlap: bool = Field(True, description="let overlapping views find themselves, and use where people stand")
 
 
 class OnlineSettings(AnyAssociator):
@@ -160,7 +182,7 @@ class OnlineSettings(AnyAssociator):
     max_members: int = Field(12, ge=1, description="tracks remembered of each identity")
 
 
-TrackSettings: TypeAlias = Annotated[ByteTrackSettings | DeepSORTSettings, Field(discriminator="name")]
+TrackSettings: TypeAlias = Annotated[ByteTrackSettings | DeepSORTSettings | SteadySettings, Field(discriminator="name")]
 AssociateSettings: TypeAlias = Annotated[OfflineSettings | OnlineSettings, Field(discriminator="name")]
 
 
@@ -198,4 +220,8 @@ class LiveSettings(Section):
     rotate_mb: float = Field(64.0, gt=0, description="size from which frames.jsonl and events.jsonl are begun anew, MB")
     rotate_s: float = Field(86400.0, gt=0, description="age from which they are begun anew, seconds")
     keep_files: int = Field(100, ge=0, description="older ones that are kept; 0: all")
+    serve: str | None = Field(
+        None,
+        description="HOST:PORT of status page, metrics and health; elsewhere than loopback REIDPIPE_TOKEN is needed",
+    )
     report_s: float = Field(10.0, ge=0.1, le=3600, description="time between two counts of drops, seconds")

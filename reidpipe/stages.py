@@ -179,6 +179,7 @@ STAGES: dict[str, dict[str, str]] = {
     "track": {
         "bytetrack": "reidpipe.track.bytetrack:ByteTrack",
         "deepsort": "reidpipe.track.deepsort:DeepSORT",
+        "steady": "reidpipe.track.steady:Steady",
     },
     "pool": {
         "quality": "reidpipe.pool:QualityPooler",

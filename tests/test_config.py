@@ -12,7 +12,7 @@ from reidpipe.errors import ConfigError
 
 def test_config_defaults_need_no_file() -> None:
     config = Config.load()
-    assert config.track.name == "bytetrack"
+    assert config.track.name == "steady"
     assert config.associate.name == "offline"
     assert Config() == config
 
@@ -48,8 +48,8 @@ def test_config_yaml_says_what_a_field_is_and_its_range() -> None:
     [
         ("track.max_ages=2", "unknown setting track.max_ages: did you mean track.max_age_s?"),
         ("trak.name=2", "unknown setting trak: did you mean track?"),
-        ("track.zzz=1", "unknown setting track.zzz: known: max_age_s"),
-        ("track.name=bytetrak", "no such name 'bytetrak'; did you mean bytetrack? known: bytetrack, deepsort"),
+        ("track.zzz=1", "unknown setting track.zzz: known: name, high_score"),
+        ("track.name=bytetrak", "no such name 'bytetrak'; did you mean bytetrack? known: bytetrack, deepsort, steady"),
         ("track.max_age_s=-1", "track.max_age_s: input should be greater than 0, got -1"),
         ("track.max_age_s=.nan", "track.max_age_s: input should be a finite number, got nan"),
         ("detect.min_score=2", "detect.min_score: input should be less than or equal to 1, got 2"),

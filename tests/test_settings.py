@@ -14,6 +14,7 @@ from reidpipe.stages import STAGES, stage_class
 MODELS: dict[str, type[Section]] = {
     "track.bytetrack": settings.ByteTrackSettings,
     "track.deepsort": settings.DeepSORTSettings,
+    "track.steady": settings.SteadySettings,
     "pool.quality": settings.PoolSettings,
     "associate.offline": settings.OfflineSettings,
     "associate.online": settings.OnlineSettings,
