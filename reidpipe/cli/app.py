@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from reidpipe import __version__
-from reidpipe.cli import bench, config, evaluate, report, run, samples, weights
+from reidpipe.cli import bench, config, evaluate, find, report, run, samples, weights
 from reidpipe.errors import ReidpipeError, StageError
 
 __all__ = ["app"]
@@ -67,6 +67,7 @@ def root(
 
 app.command("run")(run.run_command)
 app.command("report")(report.report_command)
+app.command("find")(find.find_command)
 app.command("bench")(bench.bench_command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")

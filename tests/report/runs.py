@@ -55,6 +55,7 @@ def write_run(
     cameras: tuple[str, ...] = (),
     start_s: float = 0.0,
     warnings: tuple[str, ...] = (),
+    model: str = "osnet_x0_25",
 ) -> Path:
     """A run in which person ``i`` was at ``camera`` from ``first`` to ``last`` for each ``(i, camera, first, last)``.
 
@@ -65,6 +66,7 @@ def write_run(
         cameras: in this order, also those that saw nobody.
         start_s: added to all times.
         warnings: for run.json.
+        model: the embedder, for run.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = tuple(dict.fromkeys([*cameras, *(camera for _, camera, _, _ in stays)]))
@@ -101,7 +103,7 @@ def write_run(
         folder / "run.json",
         status="complete",
         started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        config={"embed": {"name": "osnet", "model": "osnet_x0_25"}, "associate": {"threshold": None}},
+        config={"embed": {"name": "osnet", "model": model}, "associate": {"threshold": None}},
         sources=[SourceReport(name, SourceInfo(f"{name}.mp4", 48, 80, 10.0, 100), seen[name]) for name in names],
         counts={"frames": sum(seen.values()), "identities": count},
         stage_seconds={"detect": 1.5, "track": 0.25},

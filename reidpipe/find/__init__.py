@@ -1,0 +1,21 @@
+"""Find this person: a photo in, the identities that look most like it out."""
+
+from __future__ import annotations
+
+from reidpipe.find.gallery import Candidate, Gallery, Sighting, load_gallery
+from reidpipe.find.photo import Photo, choose_person, open_photo
+from reidpipe.find.rank import Match, rank
+from reidpipe.find.sheet import write_sheet
+
+__all__ = [
+    "Candidate",
+    "Gallery",
+    "Match",
+    "Photo",
+    "Sighting",
+    "choose_person",
+    "load_gallery",
+    "open_photo",
+    "rank",
+    "write_sheet",
+]

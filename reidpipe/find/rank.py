@@ -1,0 +1,99 @@
+"""From one vector to the identities that look most like it, and how likely each is the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.associate.calibrate import Scale
+from reidpipe.associate.evidence import COSINE
+from reidpipe.associate.features import remove_bias
+from reidpipe.find.gallery import Candidate, Gallery
+from reidpipe.types import Vectors
+
+__all__ = ["Match", "rank"]
+
+Wide = NDArray[np.float64]
+
+STRANGER_PAIRS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One identity held against the photo.
+
+    Attributes:
+        candidate: who.
+        similarity: highest cosine between the photo and any vector of the identity, -1..1.
+        mean_similarity: cosine to the mean of its vectors.
+        probability: that the photo shows this identity, 0..1, see ``rank``.
+    """
+
+    candidate: Candidate
+    similarity: float
+    mean_similarity: float
+    probability: float
+
+
+def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Match]:
+    """All identities of a gallery, the most similar first.
+
+    The order is that of the highest cosine to any vector of the identity (equal ones: of the cosine to their mean):
+    somebody photographed from behind is like those stays where the back was seen, whatever the others are like.
+
+    The probability uses the association's shipped calibration: the camera's own part is removed from all vectors (the
+    photo counts as a camera of its own), cosines are brought to the common scale by how alike strangers are in this
+    gallery, and each gives a likelihood ratio of same to different person. Those of an identity's vectors are averaged,
+    since the photo shows one of its sides; Bayes' rule then weighs all identities against each other and against
+    "nobody of these", which has the prior ``1 - present``.
+
+    Args:
+        query: float32 ``(D,)`` of unit length.
+        gallery: at least one identity.
+        present: how likely the person is in the gallery at all, before looking, 0..1.
+
+    Raises:
+        ValueError: the vectors are of another length.
+    """
+    if query.shape != (gallery.dim,):
+        raise ValueError(f"the photo's vector has shape {query.shape}, those of the gallery have {gallery.dim} numbers")
+    count = len(gallery.people)
+    cosines = np.clip(gallery.vectors @ query, -1.0, 1.0).astype(np.float64)
+    best = np.full(count, -1.0)
+    np.maximum.at(best, gallery.owners, cosines)
+    means = np.zeros((count, gallery.dim))
+    np.add.at(means, gallery.owners, gallery.vectors.astype(np.float64))
+    lengths = np.linalg.norm(means, axis=1)
+    mean = np.clip(means @ query / np.where(lengths > 1e-9, lengths, 1.0), -1.0, 1.0)
+    chances = _probabilities(query, gallery, present)
+    order = np.lexsort((np.arange(count), -mean, -best))
+    return [Match(gallery.people[i], float(best[i]), float(mean[i]), float(chances[i])) for i in order]
+
+
+def _probabilities(query: Vectors, gallery: Gallery, present: float) -> Wide:
+    """One for each identity, ``(people,)``; what is missing to 1 is nobody of these."""
+    clean = remove_bias(
+        np.concatenate([gallery.vectors, query[None]]),
+        np.append(gallery.cameras, gallery.cameras.max() + 1),
+        np.ones(len(gallery.vectors) + 1),
+        people=2.0,
+    )
+    scale = Scale.of(_strangers(clean[:-1]))
+    odds = COSINE.log_odds(scale.apply((clean[:-1] @ clean[-1]).astype(np.float64)))
+    count = len(gallery.people)
+    ratio = np.bincount(gallery.owners, np.exp(odds), count) / np.bincount(gallery.owners, minlength=count)
+    weight = present / count * ratio
+    return np.asarray(weight / (1.0 - present + weight.sum()))
+
+
+def _strangers(vectors: Vectors) -> Wide:
+    """Cosines of pairs, nearly all of different people: all pairs, or a fixed random choice of many."""
+    n = len(vectors)
+    if n * (n - 1) // 2 <= STRANGER_PAIRS:
+        one, other = np.triu_indices(n, 1)
+    else:
+        one, other = np.random.default_rng(0).integers(0, n, size=(2, STRANGER_PAIRS))
+        one, other = one[one != other], other[one != other]
+    return np.asarray(np.einsum("ij,ij->i", vectors[one], vectors[other]), dtype=np.float64)
