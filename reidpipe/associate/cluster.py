@@ -40,7 +40,7 @@ class Graph:
     weights: NDArray[np.float64]
 
 
-def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10) -> Ids:
+def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10, alone: NDArray[np.float64] | None = None) -> Ids:
     """Group numbers, int64 ``(N,)``, numbered from 0 by their lowest member.
 
     Args:
@@ -48,9 +48,12 @@ def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10) -> Ids:
         spans: ``(N,)`` camera, first and last second of each tracklet; two of one camera that overlap never share a
             group.
         passes: most rounds of local improvement.
+        alone: ``(N,)`` at least 0: log-odds against each tracklet being alone in its group. Those that end up alone
+            join the group of the highest mean log-odds, if that is above minus this, and nothing forbids it.
     """
-    labels = _agglomerate(graph, spans)
-    labels = _improve(graph, spans, labels, passes)
+    labels = _improve(graph, spans, _agglomerate(graph, spans), passes)
+    if alone is not None and (alone > 0).any():
+        labels = _house(graph, spans, labels, alone)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first, kind="stable"), kind="stable")
     return np.asarray(order[inverse], dtype=np.int64)
@@ -136,6 +139,15 @@ def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int) -> I
     return np.asarray(state.label, dtype=np.int64)
 
 
+def _house(graph: Graph, spans: Sequence[Span], labels: Ids, alone: NDArray[np.float64]) -> Ids:
+    """Doubtful ones that are alone join a group, the least doubtful first."""
+    state = _State(graph, spans, labels)
+    for i in sorted(np.flatnonzero(alone > 0).tolist(), key=lambda i: (alone[i], i)):
+        if len(state.members[state.label[i]]) == 1:
+            state.join_if(i, -float(alone[i]))
+    return np.asarray(state.label, dtype=np.int64)
+
+
 class _State:
     """A grouping under local improvement."""
 
@@ -200,6 +212,21 @@ class _State:
             self._put(i, self._unused())
             return True
         return False
+
+    def join_if(self, i: int, limit: float) -> None:
+        """Tracklet i, which is alone, joins the group of the highest mean log-odds above a limit that has room."""
+        means = {
+            group: gain / (self.weight[i] * self.mass[group])
+            for group, gain in self.gains(i).items()
+            if group != self.label[i]
+        }
+        for group, mean in sorted(means.items(), key=lambda item: (-item[1], item[0])):
+            if mean <= limit:
+                return
+            if self.presence[group].free(*self.spans[i]):
+                self._take(i)
+                self._put(i, group)
+                return
 
     def _exchange(self, i: int, group: int, gain: float) -> bool:
         """Put i into a group by taking out the one member that is in its way, if that pays."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale, wilson
 from reidpipe.associate.cluster import Graph, cluster
+from reidpipe.associate.continuity import follow_on
 from reidpipe.associate.evidence import Looks, compare_looks, find_places
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
@@ -27,6 +28,13 @@ first is for neighbourhoods without query expansion (fewer than three tracklets 
 MOST_SHIFT = 1.0
 """How far people seen together may move the limit, in log-odds: they share a camera and its light, and are more alike
 than strangers in general."""
+
+
+MOST_DOUBT = 4.0
+"""Log-odds against a new person of whom there is one bad crop only."""
+
+GLIMPSE = 0.4
+"""Quality of a tracklet below which it is a glimpse; at half of it the doubt is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,12 @@ def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, ov
     scale = Scale.of(scene.strangers())
     pairs = scene.worth()
     places = find_places(scene, scale) if overlap else None
+    follows, follow_odds = follow_on(scene)
     if places is not None and len(places.pairs):
-        codes = np.union1d(scene.codes(pairs), np.setdiff1d(scene.codes(places.pairs), scene.codes(scene.together)))
-        pairs = np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
+        pairs = _with(scene, pairs, places.pairs)
+    pairs = _with(scene, pairs, follows)
     known = np.zeros(len(pairs)) if places is None else places.of(scene, pairs)
+    known[np.searchsorted(scene.codes(pairs), scene.codes(follows))] += follow_odds
     guess = float(np.clip(len(scene.names), 2, 4))
     prior, size = -float(np.log(max(3.0, len(scene) / guess))), guess
     labels = np.arange(len(scene), dtype=np.int64)
@@ -79,13 +89,21 @@ def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, ov
     return Decision(labels, _report(looks, used, scale, labels) | {"overlapping_views": names})
 
 
+def _with(scene: Scene, pairs: Ids, more: Ids) -> Ids:
+    """Sorted pairs, and more of them, none seen together."""
+    codes = np.union1d(scene.codes(pairs), np.setdiff1d(scene.codes(more), scene.codes(scene.together)))
+    return np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
+
+
 def _group(scene: Scene, pairs: Ids, looks: Looks, known: Wide, prior: float) -> Ids:
-    odds = looks.calibration.log_odds(looks.similarity) + known + prior
+    odds = looks.calibration.log_odds(looks.similarity) * scene.trust(pairs) + known + prior
     floor = float(looks.calibration.log_odds(np.array(0.0))) + prior
     # Edges near the floor say no more than no edge at all.
     kept = odds > floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
     graph = Graph(len(scene), pairs[kept], odds[kept], min(floor, -0.5), scene.quality)
-    return cluster(graph, [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets])
+    # A glimpse of somebody new is less likely than a glimpse of somebody known.
+    doubt = MOST_DOUBT * np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
+    return cluster(graph, [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets], alone=doubt)
 
 
 def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:

@@ -146,20 +146,26 @@ def _whole(tracklets: list[Tracklet], *, head: bool) -> list[Tracklet]:
 
     The size of the picture is not known here; no box reaches further than the ones that the edge has cut.
     """
-    paths = [t.path for t in tracklets if t.path is not None and len(t.path)]
-    if not paths:
+    boxes = [t.path[:, 1:] for t in tracklets if t.path is not None and len(t.path)]
+    if not boxes:
         return tracklets
-    boxes = np.concatenate(paths)[:, 1:]
-    left, right, bottom = boxes[:, 0].min(), boxes[:, 2].max(), boxes[:, 3].max()
+    left, right, bottom = (_edge(boxes, column) for column in (0, 2, 3))
     out = []
     for tracklet in tracklets:
         path = tracklet.path
         if path is None:
             continue
-        inside = (path[:, 1] > left + EDGE) & (path[:, 3] < right - EDGE)
+        inside = (path[:, 1] > -left + EDGE) & (path[:, 3] < right - EDGE)
         inside &= (path[:, 2] > EDGE) if head else (path[:, 4] < bottom - EDGE)
         out.append(replace(tracklet, path=path[inside] if inside.any() else None))
     return out
+
+
+def _edge(boxes: list[Wide], column: int) -> float:
+    """The coordinate (mirrored on the left) that two tracks at least reach and none exceeds; else infinite."""
+    sign = -1.0 if column == 0 else 1.0
+    reach = [float((sign * b[:, column]).max()) for b in boxes]
+    return max(reach) if sum(r > max(reach) - EDGE for r in reach) > 1 else np.inf
 
 
 def _independent(both: Wide) -> float:

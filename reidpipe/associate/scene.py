@@ -21,6 +21,11 @@ NEIGHBOURS = 50
 ALL_PAIRS = 400
 LEAST_QUALITY = 0.05
 
+ENOUGH = 0.45
+"""Quality of a tracklet (one good crop has 0.5) whose looks count in full."""
+
+LEAST_TRUST = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -60,6 +65,11 @@ class Scene:
             i, j = pairs[start : start + 32768].T
             out[start : start + 32768] = np.einsum("ij,ij->i", self.vectors[i], self.vectors[j])
         return out
+
+    def trust(self, pairs: Ids) -> Wide:
+        """How much the looks of each pair count, ``(P,)`` 0..1: all, unless the crops are few and bad."""
+        both = np.sqrt(self.quality[pairs[:, 0]] * self.quality[pairs[:, 1]])
+        return np.clip(both / ENOUGH, LEAST_TRUST, 1.0)
 
     def strangers(self, *, most: int = 20_000) -> Wide:
         """Cosines of pairs that are nearly all of different people: all pairs, or a fixed random choice of many."""
