@@ -27,6 +27,7 @@ from reidpipe.settings import (
     LiveSettings,
     OutputSettings,
     PoolSettings,
+    RefineSettings,
     RuntimeSettings,
     Section,
     SourceSettings,
@@ -46,6 +47,7 @@ class Config(Section):
     track: TrackSettings = Field(default_factory=lambda: _default("track"))
     pool: PoolSettings = Field(default_factory=PoolSettings)
     associate: AssociateSettings = Field(default_factory=lambda: _default("associate"))
+    refine: RefineSettings = Field(default_factory=RefineSettings)
     output: OutputSettings = Field(default_factory=OutputSettings)
     live: LiveSettings = Field(default_factory=LiveSettings)
 

@@ -23,9 +23,10 @@ from typing import Literal
 from reidpipe.build import build_pipeline
 from reidpipe.config import Config
 from reidpipe.drawing import draw_videos
-from reidpipe.errors import ReidpipeError, SourceError
+from reidpipe.errors import ConfigError, ReidpipeError, SourceError
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
+from reidpipe.refining import refine_frames
 from reidpipe.report import build_report
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import prepare_folder
@@ -37,7 +38,7 @@ from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.source import open_sources
 from reidpipe.source.merge import CameraMerger
 from reidpipe.stages import Source
-from reidpipe.types import Detections, Frame, FrameResult, Link, Tracklet
+from reidpipe.types import NOT_KNOWN, Detections, Frame, FrameResult, Link, Tracklet
 
 __all__ = ["CameraResult", "RunResult", "run"]
 
@@ -103,6 +104,9 @@ def run(
         )
         for source in opened:
             stack.callback(source.close)
+        live = next((source for source in opened if source.info.live), None)
+        if live is not None:
+            raise ConfigError(f"{live.camera} is a live camera: use reidpipe.live.run_live")
         pipeline = build_pipeline(config, cameras=[source.camera for source in opened])
         inputs = [*(source.info.uri for source in opened), *config.detect.files.values()]
         folder = prepare_folder(out, overwrite=force, inputs=inputs)
@@ -216,14 +220,24 @@ class _Job:
         with self._pipeline.timed("write"):
             assign_global_ids(self._folder / "frames.jsonl", final)
             assign_global_ids(self._folder / "events.jsonl", final)
-            write_identities(self._folder, self._tracklets, self._links, thumbnails=thumbnails)
-            with ExitStack() as stack:
-                mot = MOTSink(self._folder / "mot", cameras=tuple(source.camera for source in self._sources))
-                stack.callback(mot.close)
-                for result in read_frames(self._folder / "frames.jsonl"):
-                    mot.write(result)
-                    self._people[result.frame.camera].update(result.global_ids[result.global_ids > 0].tolist())
-                    self._tracks[result.frame.camera].update(result.tracks.track_ids.tolist())
+        if self._config.refine.enabled:
+            with self._pipeline.timed("refine"):
+                refine_frames(self._folder / "frames.jsonl", self._config.refine)
+        with self._pipeline.timed("write"):
+            self._write_mot()
+            shown = [t for t in self._tracklets if final.get(t.key) in self._people[t.key.camera]]
+            write_identities(self._folder, shown, self._links, thumbnails=thumbnails)
+
+    def _write_mot(self) -> None:
+        """The MOT files, and who was seen by which camera."""
+        with ExitStack() as stack:
+            mot = MOTSink(self._folder / "mot", cameras=tuple(source.camera for source in self._sources))
+            stack.callback(mot.close)
+            for result in read_frames(self._folder / "frames.jsonl"):
+                mot.write(result)
+                camera = result.frame.camera
+                self._people[camera].update(result.global_ids[result.global_ids != NOT_KNOWN].tolist())
+                self._tracks[camera].update(result.tracks.track_ids.tolist())
 
     def _draw(self) -> None:
         with self._pipeline.timed("draw"):

@@ -21,6 +21,7 @@ __all__ = [
     "OnlineSettings",
     "OutputSettings",
     "PoolSettings",
+    "RefineSettings",
     "RuntimeSettings",
     "Section",
     "SourceSettings",
@@ -184,6 +185,14 @@ class OnlineSettings(AnyAssociator):
 
 TrackSettings: TypeAlias = Annotated[ByteTrackSettings | DeepSORTSettings | SteadySettings, Field(discriminator="name")]
 AssociateSettings: TypeAlias = Annotated[OfflineSettings | OnlineSettings, Field(discriminator="name")]
+
+
+class RefineSettings(Section):
+    """What is done to the tracks of recorded files once everything is known."""
+
+    enabled: bool = Field(True, description="smooth the boxes and fill short gaps")
+    fill_gap_s: Seconds = Field(0.7, description="longest gap that is filled, seconds")
+    min_length_s: Seconds = Field(0.5, description="people seen for less than so many seconds in a camera are dropped")
 
 
 class OutputSettings(Section):

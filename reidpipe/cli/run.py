@@ -49,6 +49,12 @@ Retries = Annotated[
 Credentials = Annotated[
     Path | None, typer.Option(help="Live: YAML file with 'camera or host: user:password' in each line.")
 ]
+Serve = Annotated[
+    str | None, typer.Option(help="Live: HOST:PORT of a status page with metrics, for instance 127.0.0.1:8000.")
+]
+Refine = Annotated[
+    bool | None, typer.Option("--refine/--no-refine", help="Files: smooth the boxes and fill short gaps afterwards.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
@@ -74,6 +80,8 @@ def run_command(
     realtime: Realtime = False,
     max_retries: Retries = None,
     credentials: Credentials = None,
+    serve: Serve = None,
+    refine: Refine = None,
     quiet: Quiet = False,
 ) -> None:
     """Follow people through recorded or live cameras and write who was where, when."""
@@ -93,7 +101,9 @@ def run_command(
         "output.trace_s": trace,
         "output.thumbnails": thumbnails,
         "output.report": report,
+        "refine.enabled": refine,
         "live.max_retries": max_retries,
+        "live.serve": serve,
         "live.credentials": None if credentials is None else str(credentials),
         **_replay(detections or []),
     }
