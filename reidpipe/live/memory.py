@@ -28,6 +28,7 @@ class Memory:
         self._tracklets: OrderedDict[TrackKey, Tracklet] = OrderedDict()
         self._links: OrderedDict[TrackKey, Link] = OrderedDict()
         self.forgotten = 0
+        self.identities = 0  # the associator numbers people from 1
 
     def __len__(self) -> int:
         return len(self._tracklets)
@@ -45,6 +46,7 @@ class Memory:
     def links(self, links: Iterable[Link]) -> None:
         """Decisions; a later one of the same track counts."""
         for link in links:
+            self.identities = max(self.identities, link.global_id)
             self._links[link.key] = link
             self._links.move_to_end(link.key)
         # A live track may be linked long before its tracklet closes: room for twice as many.

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from reidpipe.config import Config
 from reidpipe.errors import ReidpipeError, SinkError, SourceError
-from reidpipe.live.ages import Ages
+from reidpipe.live.board import Board
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.overload import Governor
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
+from reidpipe.live.server import StatusServer
 from reidpipe.live.setup import build_stages, close_cameras, live_config, open_cameras
+from reidpipe.live.snapshot import Snapshot
 from reidpipe.live.stages import RationedPooler
+from reidpipe.live.tally import Tally
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
 from reidpipe.recorded import CameraResult, RunResult
@@ -101,13 +105,13 @@ class LiveRun:
         self._stop = stop or threading.Event()
         self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
         self._governor = governor or Governor()
-        self._ages = Ages()
+        self._tally = Tally(self._cameras, self._scheduler, clock)
+        self._board: Board | None = None
+        self._beat = time.monotonic()
         self._started = datetime.now(UTC)
         self._begun = time.monotonic()
         self._failures: dict[str, str] = {}
         self._told_drops = dict.fromkeys(self._cameras, 0)
-        self._tracks = dict.fromkeys(self._cameras, 0)
-        self._last_id = dict.fromkeys(self._cameras, 0)
         self._people = 0
         self._due: dict[str, float] = {}
         self._clock_off = False
@@ -120,6 +124,7 @@ class LiveRun:
             with ExitStack() as stack:
                 outputs = Outputs(self._folder, self._config.live, thumbnails=self._config.output.thumbnails)
                 stack.callback(outputs.close)
+                self._serve(stack, outputs)
                 self._progress.phase("live", dict.fromkeys(self._cameras))
                 for camera in self._cameras.values():
                     camera.start()
@@ -139,10 +144,41 @@ class LiveRun:
         self._write_info(status, outputs)
         return self._result(status, outputs)
 
+    def _serve(self, stack: ExitStack, outputs: Outputs) -> None:
+        """The status page, when it is wanted."""
+        address = self._config.live.serve
+        if address is None:
+            return
+        self._board = Board(tuple(self._cameras))
+        server = StatusServer(
+            address,
+            snapshot=lambda: self.snapshot(outputs),
+            board=self._board,
+            token=os.environ.get("REIDPIPE_TOKEN") or None,
+        )
+        stack.callback(server.close)
+        self._progress.note(f"status page: {server.url}")
+
+    def snapshot(self, outputs: Outputs) -> Snapshot:
+        """How the run is now; may be called from any thread."""
+        now = time.monotonic()
+        return Snapshot(
+            cameras=tuple(self._tally.camera(name) for name in self._cameras),
+            level=self._governor.number,
+            busy=self._governor.busy,
+            age_p50_s=self._tally.recent.percentile(0.5),
+            age_p99_s=self._tally.recent.percentile(0.99),
+            identities=outputs.memory.identities,
+            stage_seconds=dict(self._pipeline.seconds),
+            lost_lines=outputs.lost_lines,
+            beat_s=now - self._beat,
+            uptime_s=now - self._begun,
+        )
+
     def _loop(self, outputs: Outputs) -> None:
         duration_s = self._config.source.duration_s
         while not self._stop.is_set():
-            now = time.monotonic()
+            now = self._beat = time.monotonic()
             if duration_s is not None and now - self._begun >= duration_s:
                 return
             self._housekeeping(now, outputs)
@@ -166,19 +202,17 @@ class LiveRun:
         detections: list[Detections | None] = [next(found) if detect else None for detect in step.detect]
         for result in self._pipeline.follow(step.frames, detections):
             age_s = self._clock.now() - result.frame.time_s
-            self._ages.add(age_s)
             outputs.write(result, age_s)
-            self._count_tracks(result)
-            self._progress.frame(result.frame.camera, people=len(result.tracks))
+            self._note(result, age_s)
         outputs.memory.closed(self._pipeline.take_closed())
         self._scheduler.took(time.monotonic() - begun, len(chosen))
 
-    def _count_tracks(self, result: FrameResult) -> None:
-        """Ids only grow, so those above the largest one so far are new."""
-        camera, ids = result.frame.camera, result.tracks.track_ids
-        if len(ids):
-            self._tracks[camera] += int((ids > self._last_id[camera]).sum())
-            self._last_id[camera] = max(self._last_id[camera], int(ids.max()))
+    def _note(self, result: FrameResult, age_s: float) -> None:
+        self._tally.note(result, age_s, self._beat)
+        if self._board is not None:
+            self._board.see(result)
+            self._board.corrected(result.links)
+        self._progress.frame(result.frame.camera, people=len(result.tracks))
 
     def _new_level(self, outputs: Outputs) -> None:
         level = self._governor.level
@@ -241,6 +275,7 @@ class LiveRun:
         box = self._cameras[name].box
         if box.state != "up":
             box.drop()  # from before; it would begin tracks that nothing ends
+        self._tally.gone(name)
         links = self._pipeline.close_camera(name)
         outputs.events.links(links)
         outputs.events.end_camera(name, time_s)
@@ -270,7 +305,7 @@ class LiveRun:
     def _result(self, status: Literal["complete", "interrupted"], outputs: Outputs | None) -> RunResult:
         people = {} if outputs is None else outputs.memory.people()
         cameras = tuple(
-            CameraResult(name, self._scheduler.frames(name), self._tracks[name], people.get(name, 0))
+            CameraResult(name, self._scheduler.frames(name), self._tally.tracks[name], people.get(name, 0))
             for name in self._cameras
         )
         warnings = tuple(self._warnings(outputs))
@@ -304,31 +339,5 @@ class LiveRun:
             wall_s=time.monotonic() - self._begun,
             error=error,
             warnings=list(self._warnings(outputs)),
-            live=self._live_info(outputs),
+            live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
         )
-
-    def _live_info(self, outputs: Outputs | None) -> dict[str, Any]:
-        return {
-            "level": self._governor.number,
-            "age_p50_s": _rounded(self._ages.percentile(0.5)),
-            "age_p99_s": _rounded(self._ages.percentile(0.99)),
-            "lost_lines": 0 if outputs is None else outputs.lost_lines,
-            "cameras": {name: self._camera_info(name, camera) for name, camera in self._cameras.items()},
-        }
-
-    def _camera_info(self, name: str, camera: LiveCamera) -> dict[str, Any]:
-        counts = camera.box.counts
-        return {
-            "state": camera.box.state,
-            "received": counts.received,
-            "processed": self._scheduler.frames(name),
-            "detected": self._scheduler.detections(name),
-            "dropped": counts.dropped,
-            "damaged": counts.damaged,
-            "reconnects": camera.reconnects,
-            "stalls": camera.stalls,
-        }
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)

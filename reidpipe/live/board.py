@@ -1,0 +1,174 @@
+"""What the status page shows: the newest picture of every camera, and the people seen last, with where they were.
+
+The run hands over results and does nothing more; drawing and JPEG happen in the thread of whoever looks, and once for
+all who look at the same picture.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from reidpipe.live.snapshot import Snapshot
+from reidpipe.sinks.draw import Annotator
+from reidpipe.types import FrameResult, Image, Link
+
+__all__ = ["Board"]
+
+_PEOPLE = 200
+_VISITS = 30
+_CROP_EVERY_S = 1.0
+_CROP_MOST = 256  # pixels, the longer side of what is kept
+_NOW_S = 5.0
+_VISIT_GAP_S = 10.0
+_WIDTH = 960
+_QUALITY = 80
+
+
+@dataclass(slots=True)
+class _Visit:
+    camera: str
+    first_s: float
+    last_s: float
+
+
+@dataclass(slots=True)
+class _Person:
+    crop: Image | None = None
+    crop_s: float = float("-inf")
+    last_s: float = 0.0
+    visits: deque[_Visit] = field(default_factory=lambda: deque(maxlen=_VISITS))
+
+
+class Board:
+    """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each.
+
+    Args:
+        cameras: names.
+    """
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        self._newest: dict[str, FrameResult] = {}
+        self._people: OrderedDict[int, _Person] = OrderedDict()
+        self._drawing = {camera: threading.Lock() for camera in cameras}
+        self._annotators = {camera: Annotator() for camera in cameras}
+        self._drawn: dict[str, tuple[int, bytes]] = {}
+
+    def see(self, result: FrameResult) -> None:
+        """Take one picture."""
+        camera, time_s = result.frame.camera, result.frame.time_s
+        with self._lock:
+            self._newest[camera] = result
+            for row in np.flatnonzero(result.global_ids > 0).tolist():
+                self._see(int(result.global_ids[row]), camera, time_s, result, row)
+            while len(self._people) > _PEOPLE:
+                self._people.popitem(last=False)
+
+    def _see(self, global_id: int, camera: str, time_s: float, result: FrameResult, row: int) -> None:
+        person = self._people.setdefault(global_id, _Person())
+        self._people.move_to_end(global_id)
+        person.last_s = max(person.last_s, time_s)
+        visit = next((v for v in reversed(person.visits) if v.camera == camera), None)
+        if visit is None or time_s - visit.last_s > _VISIT_GAP_S:
+            person.visits.append(_Visit(camera, time_s, time_s))
+        else:
+            visit.last_s = time_s
+        if result.tracks.det_rows[row] >= 0 and time_s - person.crop_s >= _CROP_EVERY_S:
+            crop = _crop(result, row)
+            if crop is not None:
+                person.crop, person.crop_s = crop, time_s
+
+    def corrected(self, links: Sequence[Link]) -> None:
+        """A track turned out to be somebody else: an identity nobody has any more goes."""
+        gone = {link.previous for link in links if link.previous is not None}
+        with self._lock:
+            shown = {i for result in self._newest.values() for i in result.global_ids.tolist()}
+            for global_id in gone - shown:
+                person = self._people.get(global_id)
+                if person is not None and len(person.visits) <= 1:
+                    del self._people[global_id]
+
+    def picture(self, camera: str) -> bytes | None:
+        """The newest picture of a camera with boxes and ids, JPEG; None when there is none."""
+        with self._lock:
+            result = self._newest.get(camera)
+        if result is None or not result.frame.has_image:
+            return None
+        with self._drawing[camera]:
+            number, jpeg = self._drawn.get(camera, (-1, b""))
+            if number != result.frame.index:
+                jpeg = _encode(self._annotators[camera].annotate(result), _WIDTH)
+                self._drawn[camera] = (result.frame.index, jpeg)
+            return jpeg
+
+    def person(self, global_id: int) -> bytes | None:
+        """The newest crop of somebody, JPEG; None when nobody has this identity."""
+        with self._lock:
+            person = self._people.get(global_id)
+            crop = None if person is None else person.crop
+        return None if crop is None else _encode(crop, _CROP_MOST)
+
+    def state(self, snapshot: Snapshot) -> dict[str, Any]:
+        """What the page shows, as plain JSON values."""
+        with self._lock:
+            newest_s = max((r.frame.time_s for r in self._newest.values()), default=0.0)
+            people = [
+                {
+                    "global_id": global_id,
+                    "now": newest_s - person.last_s <= _NOW_S,
+                    "last_s": round(person.last_s, 3),
+                    "visits": [
+                        {"camera": v.camera, "first_s": round(v.first_s, 3), "last_s": round(v.last_s, 3)}
+                        for v in reversed(person.visits)
+                    ],
+                }
+                for global_id, person in reversed(self._people.items())
+            ]
+        cameras = [
+            {
+                "camera": one.camera,
+                "state": one.state,
+                "fps": round(one.fps, 1),
+                "people": one.people,
+                "age_s": None if one.age_s is None else round(one.age_s, 2),
+                "received": one.received,
+                "dropped": one.dropped,
+            }
+            for one in snapshot.cameras
+        ]
+        return {
+            "cameras": cameras,
+            "people": people,
+            "level": snapshot.level,
+            "age_p99_s": None if snapshot.age_p99_s is None else round(snapshot.age_p99_s, 3),
+            "identities": snapshot.identities,
+            "uptime_s": round(snapshot.uptime_s, 1),
+        }
+
+
+def _crop(result: FrameResult, row: int) -> Image | None:
+    image = result.frame.image
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = result.tracks.boxes[row].tolist()
+    left, top, right, bottom = max(0, int(x1)), max(0, int(y1)), min(width, int(x2) + 1), min(height, int(y2) + 1)
+    if right - left < 4 or bottom - top < 8:
+        return None
+    step = max(1, (bottom - top) // _CROP_MOST)
+    return np.ascontiguousarray(image[top:bottom:step, left:right:step])
+
+
+def _encode(image: Image, most: int) -> bytes:
+    import cv2
+
+    scale = most / max(image.shape[:2])
+    if scale < 1:
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return bytes(jpeg)

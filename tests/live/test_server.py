@@ -1,0 +1,231 @@
+"""The status page, metrics and health of a live run: what they say, and to whom."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+
+from reidpipe.errors import ConfigError, SinkError
+from reidpipe.live.board import Board
+from reidpipe.live.server import StatusServer, parse_address
+from reidpipe.live.snapshot import CameraSnapshot, Snapshot, to_prometheus
+from reidpipe.types import Frame, FrameResult, Link, TrackKey, Tracks
+
+CAMERA = CameraSnapshot("gate", "up", 15.0, 100, 80, 40, 20, 1, 2, 3, 4, 0.125)
+SNAPSHOT = Snapshot((CAMERA,), 2, 0.5, 0.1, 0.9, 7, {"detect": 1.5}, 5, 0.1, 60.0)
+
+Start = Callable[..., StatusServer]
+
+
+class Now:
+    """A snapshot that the test changes."""
+
+    value = SNAPSHOT
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def start(now: Now) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def begin(board: Board | None = None, token: str | None = None, address: str = "127.0.0.1:0") -> StatusServer:
+            board = board or Board(["gate"])
+            server = StatusServer(address, snapshot=lambda: now.value, board=board, token=token)
+            stack.callback(server.close)
+            return server
+
+        yield begin
+
+
+def get(server: StatusServer, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+def result(index: int, global_ids: list[int], *, camera: str = "gate", time_s: float | None = None) -> FrameResult:
+    n = len(global_ids)
+    boxes = np.array([[10 + 20 * i, 10, 26 + 20 * i, 60] for i in range(n)], np.float32).reshape(-1, 4)
+    ids = np.arange(1, n + 1)
+    tracks = Tracks(ids, boxes, np.ones(n, np.float32), np.arange(n))
+    image = np.full((90, 160, 3), (50 + index) % 200, np.uint8)
+    at = float(index) if time_s is None else time_s
+    return FrameResult(Frame(camera, index, at, image), tracks, np.array(global_ids, np.int64))
+
+
+def test_metrics_are_prometheus_text() -> None:
+    lines = to_prometheus(replace(SNAPSHOT, cameras=(CAMERA, replace(CAMERA, camera='a"b\\c\nd')))).splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert values['reidpipe_frames_received_total{camera="gate"}'] == "100"
+    assert values['reidpipe_frames_dropped_total{camera="a\\"b\\\\c\\nd"}'] == "20"
+    assert values['reidpipe_age_seconds{quantile="0.99"}'] == "0.9"
+    assert values['reidpipe_stage_seconds_total{stage="detect"}'] == "1.5"
+    assert values["reidpipe_load_level"] == "2"
+    assert float(values["process_resident_memory_bytes"]) > 1e6
+    kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
+    assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items())
+    assert {name.split("{")[0] for name in values} == set(kinds)
+
+
+def test_server_health_and_readiness(start: Start, now: Now) -> None:
+    server = start()
+    assert get(server, "/healthz")[0] == 200
+    assert get(server, "/readyz")[0] == 200
+    now.value = replace(SNAPSHOT, beat_s=60.0, cameras=(replace(CAMERA, state="down"),))
+    assert get(server, "/healthz")[0] == 503
+    status, body, _ = get(server, "/readyz")
+    assert status == 503
+    assert json.loads(body) == {"ok": False, "cameras": {"gate": "down"}}
+
+
+def test_server_page_needs_nothing_from_elsewhere(start: Start) -> None:
+    server = start()
+    for path, kind in (("/", "text/html"), ("/status.css", "text/css"), ("/status.js", "text/javascript")):
+        status, body, headers = get(server, path)
+        assert status == 200
+        assert headers["content-type"].startswith(kind)
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert b"http://" not in body
+        assert b"https://" not in body
+    assert get(server, "/", "HEAD")[1] == b""
+
+
+def test_server_gives_pictures_and_people(start: Start) -> None:
+    board = Board(["gate", "back door"])
+    server = start(board)
+    assert get(server, "/camera/gate.jpg")[0] == 404
+    board.see(result(0, [3, -1]))
+    board.see(result(1, [3], camera="back door"))
+    status, body, _ = get(server, "/camera/back%20door.jpg")
+    assert status == 200
+    picture: Any = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (90, 160, 3)
+    assert get(server, "/person/3.jpg")[0] == 200
+    state = json.loads(get(server, "/api/state")[1])
+    assert [person["global_id"] for person in state["people"]] == [3]
+    assert [visit["camera"] for visit in state["people"][0]["visits"]] == ["back door", "gate"]
+    assert state["people"][0]["now"]
+    for path in ("/person/4.jpg", "/person/-1.jpg", f"/person/{'9' * 40}.jpg", "/person/%D9%A3.jpg", "/camera/x.jpg"):
+        assert get(server, path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/api/state", "/camera/gate.jpg", "/nothing"])
+def test_server_wrong_token_gets_401_and_nothing_else(start: Start, path: str) -> None:
+    server = start(token="s3cret")
+    for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "Basic s3cret"}, {"Cookie": "a=b; ;;="}):
+        for method in ("GET", "POST", "DELETE"):
+            status, body, answered = get(server, path, method, **headers)
+            assert (status, body) == (401, b"unauthorized\n")
+            assert "set-cookie" not in answered
+    assert get(server, f"{path}?token=no")[0] == 401
+
+
+def test_server_token_by_header_or_once_by_address(start: Start) -> None:
+    server = start(token="s3cr&t 1")
+    assert get(server, "/metrics", Authorization="Bearer s3cr&t 1")[0] == 200
+    status, body, headers = get(server, "//evil.example/?token=s3cr%26t%201")
+    assert (status, body) == (303, b"")
+    assert headers["location"] == "/evil.example/"  # here, never there
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=Strict" in headers["set-cookie"]
+    assert get(server, "/metrics", Cookie=headers["set-cookie"].split(";")[0])[0] == 200
+
+
+def test_server_refuses_to_change_anything(start: Start) -> None:
+    server = start()
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        assert get(server, "/api/state", method)[:2] == (405, b"read only\n")
+
+
+def test_server_on_loopback_answers_to_loopback_names_only(start: Start) -> None:
+    server = start()
+    assert get(server, "/metrics", Host="attacker.example:8000")[0] == 421
+    for host in ("localhost:1", "127.0.0.1", "[::1]:8000"):
+        assert get(server, "/metrics", Host=host)[0] == 200
+
+
+def test_server_elsewhere_needs_a_token_and_a_free_port(start: Start) -> None:
+    with pytest.raises(ConfigError, match="REIDPIPE_TOKEN"):
+        start(address="0.0.0.0:0")
+    port = urlsplit(start().url).port
+    with pytest.raises(SinkError, match="cannot serve"):
+        start(address=f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:8000", ("127.0.0.1", 8000)), ("[::1]:80", ("::1", 80)), (":8000", ("127.0.0.1", 8000))],
+)
+def test_server_addresses(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["8000", "host", "host:", "host:99999", "host:-1", ""])
+def test_server_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        parse_address(text)
+
+
+def test_server_survives_garbage(start: Start) -> None:
+    server = start()
+    rng = random.Random(0)
+    place = urlsplit(server.url)
+    lines = [b"GET / HTTP/9\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01" * 50, b"GET /%00%ff/../../x.jpg HTTP/1.1\r\n\r\n"]
+    lines += [rng.randbytes(200) + b"\r\n\r\n" for _ in range(10)]
+    for line in lines:
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            connection.sendall(line)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+    assert get(server, "/healthz")[0] == 200
+
+
+def test_board_is_bounded_and_keeps_those_seen_last() -> None:
+    board = Board(["gate", "yard"])
+    for number in range(1, 1001):
+        board.see(result(number, [number], camera="gate" if number % 2 else "yard"))
+    people = board.state(SNAPSHOT)["people"]
+    assert [person["global_id"] for person in people] == list(range(1000, 800, -1))
+    assert [person["now"] for person in people[:7]] == [True] * 6 + [False]
+    for number in range(200):  # one person who comes and goes
+        board.see(result(2000 + number, [5000], time_s=2000.0 + 100 * number))
+    visits = board.state(SNAPSHOT)["people"][0]["visits"]
+    assert len(visits) == 30
+
+
+def test_board_identity_that_nobody_has_any_more_goes() -> None:
+    board = Board(["gate"])
+    board.see(result(0, [1, 2]))
+    board.see(result(1, [1, 1]))
+    board.corrected([Link(TrackKey("gate", 2), 1, 0.9, 1.0, previous=2)])
+    assert [person["global_id"] for person in board.state(SNAPSHOT)["people"]] == [1]
+
+
+def test_board_picture_is_drawn_once_for_all_who_look() -> None:
+    board = Board(["gate"])
+    board.see(result(0, [1]))
+    first = board.picture("gate")
+    assert board.picture("gate") is first
+    board.see(result(1, [1]))
+    assert board.picture("gate") != first
+    assert board.picture("other") is None
