@@ -100,8 +100,17 @@ class TrackBook:
         """Tracks that had a detection in the picture before this one (while a picture is worked on), bool ``(N,)``."""
         return np.asarray(self.seen_s == self.before_s)
 
-    def turn_page(self, time_s: float) -> None:
+    @property
+    def awake(self) -> Mask:
+        """Tracks that motion can still say something about, seen in the last ``max_age_s``, bool ``(N,)``."""
+        return np.asarray(self.time_s - self.seen_s <= self.max_age_s + CLOCK_SLACK_S)
+
+    def turn_page(self, time_s: float, *, keep: Mask | None = None) -> None:
         """Begin a picture: end the tracks that are too old, move the others to ``time_s``.
+
+        Args:
+            time_s: of the picture, seconds.
+            keep: bool ``(N,)``, tracks that do not end yet, however old.
 
         Raises:
             ValueError: time is not finite or does not grow.
@@ -109,6 +118,8 @@ class TrackBook:
         if not self.time_s < time_s < math.inf:
             raise ValueError(f"time_s must grow from picture to picture, got {time_s} after {self.time_s}")
         old = time_s - self.seen_s > self.max_age_s + CLOCK_SLACK_S
+        if keep is not None:
+            old &= ~keep
         if old.any():
             self.remove(old & self.confirmed)
         self.before_s, self.time_s = self.time_s, time_s
@@ -121,10 +132,21 @@ class TrackBook:
         self.boxes = self.kalman.boxes(self.states)
         self.rows = np.full(len(self), -1, np.int64)
 
+    def expected(self, time_s: float) -> Boxes:
+        """Where the tracks will be at ``time_s``, float32 ``(N, 4)``; changes nothing."""
+        if len(self) == 0 or time_s <= self.time_s:
+            return self.boxes
+        return self.kalman.boxes(self.kalman.predict(self.states, time_s - self.time_s))
+
     def shift(self, by: NDArray[np.float64]) -> None:
         """Move every track by ``(2,)`` pixels: the camera moved."""
         self.states[POSITION, :2] += by[:, None]
         self.boxes = self.kalman.boxes(self.states)
+
+    def restart(self, tracks: Ids, boxes: Boxes) -> None:
+        """Put tracks where they were found again, ``(K,)`` and ``(K, 4)``; what their motion was is over."""
+        if len(tracks):
+            self.states[:, :, tracks] = self.kalman.start(self.kalman.measure(boxes))
 
     def feed(self, picture: Picture, pairs: Pairs, *, noise: Noise = no_extra_noise, measured: float = 0.0) -> Ids:
         """Give each matched track its detection; confirms those that have enough.
@@ -195,7 +217,7 @@ class TrackBook:
             The tracks to end, bool ``(N,)``.
         """
         gone = np.zeros(len(self), np.bool_)
-        lost = (self.confirmed & (self.rows < 0)).nonzero()[0]
+        lost = (self.confirmed & (self.rows < 0) & self.awake).nonzero()[0]
         if len(lost) == 0:
             return gone
         seen = (self.confirmed & (self.rows >= 0)).nonzero()[0]

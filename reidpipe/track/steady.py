@@ -9,10 +9,11 @@ from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.camera import camera_shift
 from reidpipe.track.kalman import PEOPLE_MOTION, KalmanFilter
+from reidpipe.track.looks import Looks, covered
 from reidpipe.track.overlap import overlapping
 from reidpipe.track.passes import Pairs
 from reidpipe.track.picture import Picture
-from reidpipe.types import Detections, Ids, Mask, Scores, Tracks
+from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks
 
 __all__ = ["Steady"]
 
@@ -20,6 +21,16 @@ SCORE_WEIGHT = 0.2
 """Cost of a change of score: a person half hidden (low score) and the one before them (high) rarely swap."""
 SURPRISE_WEIGHT, MAX_SURPRISE = 0.3, 25.0
 """Cost of a squared Mahalanobis distance of 25 or more; smaller ones in proportion."""
+LOOK_WEIGHT = 0.5
+"""Cost of a difference of 1 in cosine."""
+STRANGER = 0.15
+"""Cosine under ``same_look`` by more than this: no match by motion alone."""
+FASTEST, GROWTH = 2.0, 0.3
+"""Of somebody who returns: box heights per second they may have moved, and growth of the box per second (logarithm)."""
+NEAR_OVERLAP = 0.1
+"""Overlap from which a detection could be a track's."""
+MAX_COVERED = 0.4
+"""A crop is clean when nobody before it hides more of it than this share."""
 SLACK = 0.06
 """Box heights: what a detector's box may be off while somebody is half hidden, on top of the filter's noise."""
 MEASURED_SHARE = 0.3
@@ -44,7 +55,8 @@ class Steady:
         high_score: detections from here on are trusted, 0..1.
         low_score: detections from here on can continue a track, 0..1; those below are not used.
         new_score: detections from here on can begin a track, 0..1.
-        max_age_s: a person not seen for longer than this has left, seconds; a later return gets a new id.
+        max_age_s: a person not seen for longer than this has left, seconds; a later return gets a new id, unless their
+            look is known.
         min_hits: pictures in a row that a new person must be found in before it gets an id; people in the very first
             picture get theirs at once.
         high_limit: highest cost of a pair in the first pass, 0..1.
@@ -52,6 +64,11 @@ class Steady:
         surprise_limit: highest squared Mahalanobis distance of a pair in the third pass; four degrees of freedom.
         duplicate_overlap: of two tracks that overlap by more than this, one seen and one lost, the younger ends, 0..1.
         moving_camera: correct for a camera that pans, shakes or drives.
+        appearance: ask for embeddings where they would decide; without any, motion alone decides.
+        same_look: cosine from which two crops are rather the same person than two, -1..1; a fact of the embedder.
+        refresh_s: ask for a person's appearance again after this time, seconds.
+        memory_s: a person whose look is known can come back under the same id for so long, seconds.
+        return_look: cosine that a return needs, -1..1; stricter than ``same_look``, as nothing else speaks for it.
         coast_s: also return people that were not found in this picture, but up to this many seconds ago, where they are
             predicted to be (``det_rows`` -1).
 
@@ -72,6 +89,11 @@ class Steady:
         surprise_limit: float = 9.0,
         duplicate_overlap: float = 0.85,
         moving_camera: bool = True,
+        appearance: bool = True,
+        same_look: float = 0.55,
+        refresh_s: float = 1.0,
+        memory_s: float = 10.0,
+        return_look: float = 0.8,
         coast_s: float = 0.04,
     ) -> None:
         check_limits(
@@ -82,18 +104,41 @@ class Steady:
             low_limit=(low_limit, 0, 2),
             surprise_limit=(surprise_limit, 0, 1e9),
             duplicate_overlap=(duplicate_overlap, 0, 1),
+            same_look=(same_look, -1, 1),
+            refresh_s=(refresh_s, 0, 1e9),
+            memory_s=(memory_s, 0, 1e9),
+            return_look=(return_look, -1, 1),
             coast_s=(coast_s, 0, 1e9),
         )
         self._high, self._low, self._new = high_score, low_score, new_score
         self._high_limit, self._low_limit, self._surprise_limit = high_limit, low_limit, surprise_limit
         self._duplicate = duplicate_overlap
         self._moving_camera = moving_camera
+        self._appearance, self._same_look, self._refresh_s = appearance, same_look, refresh_s
+        self._memory_s, self._return_look = memory_s, return_look
+        self._looks = Looks()
         self._coast_s = coast_s
         self._book = TrackBook(KalmanFilter(PEOPLE_MOTION), max_age_s=max_age_s, min_hits=min_hits)
 
-    def wants(self, detections: Detections, time_s: float) -> Ids:  # noqa: ARG002
-        """No row: motion decides."""
-        return np.zeros(0, np.int64)
+    def wants(self, detections: Detections, time_s: float) -> Ids:
+        """Rows whose appearance would decide something: who could be confused, who is new, whose look is old.
+
+        Only trusted detections that are mostly in the open: a crop of two people decides nothing.
+        """
+        if not self._appearance or len(detections) == 0:
+            return np.zeros(0, np.int64)
+        book, picture = self._book, Picture.of(detections)
+        tracks = (book.confirmed & (time_s - book.seen_s <= book.max_age_s)).nonzero()[0]
+        rows, columns, share = overlapping(book.expected(time_s)[tracks], picture.boxes)
+        near = share > NEAR_OVERLAP
+        rows, columns = rows[near], columns[near]
+        choices = np.bincount(rows, minlength=len(tracks))
+        due = self._looks.age_s(book.keys[tracks], time_s) >= self._refresh_s
+        certain = np.zeros(len(picture), np.bool_)
+        certain[columns[(choices[rows] == 1) & ~due[rows]]] = True
+        certain &= np.bincount(columns, minlength=len(picture)) == 1
+        useful = (picture.scores >= self._high) & (covered(picture.boxes) < MAX_COVERED)
+        return np.sort(picture.rows[useful & ~certain])
 
     def update(self, detections: Detections, time_s: float) -> Tracks:
         """Take one picture's detections.
@@ -110,17 +155,21 @@ class Steady:
         """
         book, picture = self._book, Picture.of(detections)
         is_first = book.time_s == -np.inf
-        book.turn_page(time_s)
+        book.turn_page(time_s, keep=self._remembered(time_s))
         high = picture.scores >= self._high
         if self._moving_camera:
             shift = camera_shift(book.boxes[book.followed], picture.boxes[high])
             if shift is not None:
                 book.shift(shift)
         pairs = self._associate(picture, high)
-        book.feed(picture, pairs, noise=_noise, measured=MEASURED_SHARE)
+        self._return(picture, pairs, high)
+        fed = book.feed(picture, pairs, noise=_noise, measured=MEASURED_SHARE)
+        self._learn(book.keys[fed], picture, pairs.detection_of[fed])
         book.remove(~book.confirmed & (book.rows < 0))
         book.remove(book.duplicates(above=self._duplicate))
-        book.begin(picture, (pairs.free & (picture.scores >= self._new)).nonzero()[0], confirmed=is_first)
+        new = (pairs.free & (picture.scores >= self._new)).nonzero()[0]
+        book.begin(picture, new, confirmed=is_first)
+        self._learn(book.keys[len(book) - len(new) :], picture, new)
         return book.shown(coast_s=self._coast_s)
 
     def predict(self, time_s: float) -> Tracks:
@@ -129,7 +178,60 @@ class Steady:
 
     def close(self) -> Tracks:
         """End of the camera: no rows, every living id in ``ended``."""
+        self._looks.keep(np.zeros(0, np.int64))
         return self._book.close()
+
+    def _remembered(self, time_s: float) -> Mask | None:
+        """People who left, but would be known again by their look, bool ``(N,)``."""
+        if len(self._looks) == 0:
+            return None
+        book = self._book
+        return np.asarray(book.confirmed & (time_s - book.seen_s <= self._memory_s) & self._looks.known(book.keys))
+
+    def _return(self, picture: Picture, pairs: Pairs, high: Mask) -> None:
+        """Somebody turns up where motion does not expect them: known again by the look alone, with a stricter limit."""
+        if picture.source.embedded is None or len(self._looks) == 0:
+            return
+        book = self._book
+        lost = book.confirmed & ~book.followed & (pairs.detection_of < 0) & self._looks.known(book.keys)
+        clean = high & picture.embedded & (covered(picture.boxes) < MAX_COVERED)
+
+        def unlike(tracks: Ids, detections: Ids) -> Candidates:
+            cost = 1 - self._looks.of(book.keys[tracks]) @ picture.vectors(detections).T
+            cost[self._out_of_reach(tracks, picture.boxes[detections])] = np.inf
+            return Candidates.dense(cost)
+
+        pairs.run(lost, clean, cost=unlike, limit=1 - self._return_look)
+        back = (lost & (pairs.detection_of >= 0)).nonzero()[0]
+        book.restart(back, picture.boxes[pairs.detection_of[back]])
+
+    def _out_of_reach(self, tracks: Ids, boxes: Boxes) -> Mask:
+        """Detections that a person would have to run to, or that are of another size, bool ``(T, D)``."""
+        book = self._book
+        one, other = book.kalman.measure(book.boxes[tracks]), book.kalman.measure(boxes)
+        away_s = (book.time_s - book.seen_s[tracks])[:, None]
+        way = np.hypot(one[0][:, None] - other[0], one[1][:, None] - other[1])
+        growth = np.abs(np.log(one[3][:, None] / other[3]))
+        return np.asarray((way > one[3][:, None] * (0.5 + FASTEST * away_s)) | (growth > 0.2 + GROWTH * away_s))
+
+    def _learn(self, keys: Ids, picture: Picture, chosen: Ids) -> None:
+        """Renew the looks of tracks from their detections, ``(K,)`` each, where these have a clean crop."""
+        if picture.source.embedded is not None:
+            clean = picture.embedded[chosen] & (covered(picture.boxes)[chosen] < MAX_COVERED)
+            self._looks.learn(keys[clean], picture.vectors(chosen[clean]), self._book.time_s)
+        if len(self._looks) > 2 * len(self._book):
+            self._looks.keep(self._book.keys)
+
+    def _strangeness(self, tracks: Ids, picture: Picture, detections: Ids) -> NDArray[np.float32] | None:
+        """How much less alike than two crops of one person each pair ``(K,)`` is, in cosine; 0 where not known."""
+        if picture.source.embedded is None or len(self._looks) == 0:
+            return None
+        known = self._looks.known(self._book.keys[tracks]) & picture.embedded[detections]
+        result = np.zeros(len(tracks), np.float32)
+        if known.any():
+            one, other = self._looks.of(self._book.keys[tracks[known]]), picture.vectors(detections[known])
+            result[known] = self._same_look - (one * other).sum(axis=1)
+        return result
 
     def _associate(self, picture: Picture, high: Mask) -> Pairs:
         book, pairs = self._book, Pairs(len(self._book), len(picture))
@@ -142,7 +244,9 @@ class Steady:
                 book.states[:, :, tracks], measures[:, detections], rows, columns, slack=SLACK
             )
             cost = 1 - share * scores + SCORE_WEIGHT * np.abs(book.scores[tracks][rows] - scores)
-            return Candidates(rows, columns, cost + SURPRISE_WEIGHT / MAX_SURPRISE * np.minimum(surprise, MAX_SURPRISE))
+            cost = cost + SURPRISE_WEIGHT / MAX_SURPRISE * np.minimum(surprise, MAX_SURPRISE)
+            strange = self._strangeness(tracks[rows], picture, detections[columns])
+            return Candidates(rows, columns, cost if strange is None else cost + LOOK_WEIGHT * strange)
 
         def overlap(tracks: Ids, detections: Ids) -> Candidates:
             rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
@@ -150,12 +254,17 @@ class Steady:
 
         def surprise(tracks: Ids, detections: Ids) -> Candidates:
             far = kalman.distances(book.states[:, :, tracks], measures[:, detections], slack=SLACK)
-            return Candidates.dense(far)
+            rows, columns = (far <= self._surprise_limit).nonzero()
+            cost = far[rows, columns]
+            strange = self._strangeness(tracks[rows], picture, detections[columns])
+            if strange is not None:
+                cost[strange > STRANGER] = np.inf
+            return Candidates(rows, columns, cost)
 
-        confirmed = book.confirmed
+        confirmed = book.confirmed & book.awake
         low = (picture.scores >= self._low) & ~high
         pairs.run(confirmed, high, cost=likely, limit=self._high_limit)
         pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._low_limit)
-        pairs.run(~confirmed, high, cost=likely, limit=self._high_limit)
-        pairs.run(np.ones(len(book), np.bool_), high, cost=surprise, limit=self._surprise_limit)
+        pairs.run(~book.confirmed, high, cost=likely, limit=self._high_limit)
+        pairs.run(book.awake, high, cost=surprise, limit=self._surprise_limit)
         return pairs

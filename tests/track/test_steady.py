@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reidpipe.track.steady import Steady
-from reidpipe.types import Detections
+from reidpipe.types import Detections, Tracks
 from tests.track.scene import Scene
 
 
@@ -72,3 +72,89 @@ def test_bytetrack_is_not_below_its_peers_on_real_detections(shared_data: Path) 
     assert scores["HOTA"] >= 67.7
     assert scores["MOTA"] >= 77.8
     assert scores["IDF1"] >= 79.7
+
+
+def pair(x: float, y: float, looks: tuple[int, int]) -> Detections:
+    """Two people of one size at x and y, with the looks 0 or 1."""
+    boxes = np.array([[x, 100, x + 40, 200], [y, 100, y + 40, 200]], np.float32)
+    return Detections(boxes, np.array([0.9, 0.9], np.float32), np.eye(2, 8, dtype=np.float32)[list(looks)])
+
+
+def ids_after_a_swap_behind_a_pillar(tracker: Steady, *, embedded: bool) -> tuple[list[int], list[int]]:
+    """Two people meet, are hidden for 0.3 s, and come out having turned back; ids of look 0 and 1 before and after."""
+    for k in range(30):
+        before = tracker.update(strip(pair(100 + 4 * k, 340 - 4 * k, (0, 1)), embedded), k / 30)
+    for k in range(30, 38):
+        tracker.update(Detections.empty(), k / 30)
+    for k in range(38, 50):  # on the side that they came from
+        after = tracker.update(strip(pair(216 - 4 * (k - 38), 224 + 4 * (k - 38), (0, 1)), embedded), k / 30)
+    return by_row(before), by_row(after)
+
+
+def by_row(tracks: Tracks) -> list[int]:
+    return [int(one) for one in tracks.track_ids[np.argsort(tracks.det_rows)]]
+
+
+def strip(detections: Detections, embedded: bool) -> Detections:
+    return detections if embedded else Detections(detections.boxes, detections.scores)
+
+
+def test_steady_tells_two_people_apart_who_turn_back_behind_a_pillar() -> None:
+    before, after = ids_after_a_swap_behind_a_pillar(Steady(), embedded=True)
+    assert after == before
+    before, after = ids_after_a_swap_behind_a_pillar(Steady(), embedded=False)
+    assert after != before
+
+
+def test_steady_wants_new_and_confusable_people_only() -> None:
+    tracker = Steady(refresh_s=1.0)
+    apart = pair(100, 600, (0, 1))
+    assert tracker.wants(apart, 0.0).tolist() == [0, 1]  # everybody is new
+    tracker.update(apart, 0.0)
+    assert tracker.wants(apart, 0.1).tolist() == []
+    tracker.update(apart, 0.1)
+    close = pair(100, 120, (0, 1))
+    tracker.update(apart, 0.2)
+    assert tracker.wants(close, 0.3).tolist() == [0, 1]
+    assert tracker.wants(apart, 1.5).tolist() == [0, 1]  # the look is old
+    assert Steady(appearance=False).wants(apart, 0.0).tolist() == []
+
+
+def test_steady_wants_changes_no_state() -> None:
+    scene = Scene(people=6, seed=21)
+    plain, asked = Steady(), Steady()
+    for time_s, detections in scene.pictures(40):
+        asked.wants(detections, time_s)
+        a, b = plain.update(detections, time_s), asked.update(detections, time_s)
+        assert np.array_equal(a.track_ids, b.track_ids)
+        assert np.array_equal(a.boxes, b.boxes)
+
+
+def test_steady_wants_no_crop_that_somebody_hides() -> None:
+    boxes = np.array([[100, 100, 140, 200], [105, 105, 150, 215]], np.float32)  # the second stands before the first
+    wanted = Steady().wants(Detections(boxes, np.array([0.9, 0.9], np.float32)), 0.0)
+    assert wanted.tolist() == [1]
+
+
+def test_steady_forgets_the_looks_of_people_who_left() -> None:
+    tracker = Steady()
+    for k in range(300):  # somebody new every 1.5 s, each for 0.3 s
+        time_s = 1.5 * (k // 3) + 0.1 * (k % 3)
+        tracker.update(pair(100, 600, (0, 1)), time_s)
+    assert len(tracker._looks) <= 8
+    tracker.close()
+    assert len(tracker._looks) == 0
+
+
+def test_steady_knows_who_comes_back_by_their_look() -> None:
+    one, other = (pair(100, 600, looks)[[0]] for looks in ((0, 1), (1, 0)))
+    for returning, same in ((one, True), (other, False)):
+        for away_s, in_time in ((5.0, True), (20.0, False)):
+            tracker = Steady(memory_s=10.0)
+            for k in range(10):
+                before = tracker.update(one, k / 10)
+            assert len(tracker.update(Detections.empty(), 0.9 + away_s / 2).ended) == 0
+            moved = Detections(returning.boxes + np.float32(150), returning.scores, returning.embeddings)
+            for k in range(3):
+                after = tracker.update(moved, 0.9 + away_s + k / 10)
+            assert (after.track_ids.tolist() == before.track_ids.tolist()) is (same and in_time)
