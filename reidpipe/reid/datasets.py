@@ -60,14 +60,15 @@ def read_set(name: str, root: Path, part: str = "train") -> ReidSet:
     Args:
         name: A key of :data:`READERS`, for instance `market1501`.
         root: Folder of the data set.
-        part: `train`, `query` or `gallery`; `all` where a set has no fixed parts.
+        part: `train`, `query` or `gallery`; `all` where a set has no fixed parts; `combineall` for training on the
+            train and test persons of a set together, distractors left out.
 
     Raises:
         ConfigError: Unknown set or part, a folder that is not there, or no image in it.
     """
     if name not in READERS:
         raise ConfigError(f"unknown data set '{name}': use one of {', '.join(sorted(READERS))}")
-    found = READERS[name](root, part)
+    found = _combine_all(name, root) if part == "combineall" else READERS[name](root, part)
     if not found:
         raise ConfigError(f"no images for part '{part}' of {name} in {root}: check the folder")
     return found
@@ -101,6 +102,21 @@ def query_gallery(found: ReidSet) -> tuple[ReidSet, ReidSet]:
         is_query[row] = key not in seen
         seen.add(key)
     return found.select(is_query), found.select(~is_query)
+
+
+def _combine_all(name: str, root: Path) -> ReidSet:
+    """Train, query and gallery as one set; test persons are numbered behind those of the train part."""
+    if name not in COMBINABLE:
+        raise ConfigError(f"{name} cannot be combined: 'combineall' works for {', '.join(sorted(COMBINABLE))}")
+    train, *tests = (READERS[name](root, part) for part in ("train", "query", "gallery"))
+    first = int(train.persons.max(initial=-1)) + 1
+    parts = [train]
+    for test in tests:
+        people = test.select(test.persons >= COMBINABLE[name])
+        parts.append(ReidSet(name, people.paths, people.persons + first, people.cameras))
+    paths = tuple(path for part in parts for path in part.paths)
+    persons = np.concatenate([part.persons for part in parts])
+    return ReidSet(name, paths, persons, np.concatenate([part.cameras for part in parts]))
 
 
 def _renumber(columns: Sequence[Ids]) -> Ids:
@@ -278,6 +294,9 @@ def read_unlabelled(root: Path, part: str) -> ReidSet:
     _part_folder("unlabelled", part, {"train": "", "all": ""})
     return _build("unlabelled", [(path, UNKNOWN, UNKNOWN) for path in _images(root, "unlabelled", deep=True)])
 
+
+COMBINABLE = {"market1501": 1, "dukemtmc": 1, "msmt17": 0}
+"""Sets with a train and a test part, and the first number that is a person in the test part (0 = distractors)."""
 
 READERS: dict[str, Callable[[Path, str], ReidSet]] = {
     "market1501": read_market1501,

@@ -68,6 +68,16 @@ def test_datasets_msmt17_lists(tmp_path: Path) -> None:
     assert found.paths[0] == tmp_path / "train/0000/0000_000_01_0303morning_0015_0.jpg"
 
 
+def test_datasets_combineall_joins_train_and_test_people(tmp_path: Path) -> None:
+    touch(tmp_path, "bounding_box_train/0002_c1s1_1_0.jpg", "bounding_box_train/0007_c2s1_1_0.jpg")
+    touch(tmp_path, "query/0003_c1s1_1_0.jpg")
+    touch(tmp_path, "bounding_box_test/0003_c4s1_1_0.jpg", "bounding_box_test/0000_c4s1_1_0.jpg")
+    found = read_set("market1501", tmp_path, "combineall")
+    assert (found.persons.tolist(), found.cameras.tolist()) == ([2, 7, 11, 11], [1, 2, 1, 4])
+    with pytest.raises(ConfigError, match="cuhk01 cannot be combined"):
+        read_set("cuhk01", tmp_path, "combineall")
+
+
 def test_datasets_csv(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("path,person,camera\na.jpg,4,2\nb/c.jpg,5,\n")
     found = read_set("csv", tmp_path, "train")
