@@ -1,6 +1,6 @@
 """How sure each link of a run is, judged after the fact by the association's own evidence.
 
-Looks, the scale of the footage and the places in overlapping views are weighed exactly as
+Looks, the scale of the footage, the places in overlapping views and motion over gaps are weighed exactly as
 ``reidpipe.associate.decide`` does; two groups are likely one when the mean log-odds of their pairs is above 0, which is
 what the clustering decides by.
 """
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import SHIPPED_SPREAD, Scale
-from reidpipe.associate.evidence import compare_looks, find_places
+from reidpipe.associate.continuity import follow_on
+from reidpipe.associate.evidence import Views, compare_looks, find_places
 from reidpipe.associate.scene import Scene, see
 from reidpipe.report.results import Person
 from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
@@ -119,16 +120,18 @@ class _Weighed:
 
 
 def _weigh(scene: Scene, owners: Ids, threshold: float | None) -> _Weighed:
-    """As ``associate.decide`` weighs pairs in its last round: looks, places, and the size of the crowd."""
+    """As ``associate.decide`` weighs pairs in its last round: looks, places, motion, the crowd."""
     scale = Scale.of(scene.strangers())
-    places = find_places(scene, scale)
-    apart = scene.codes(scene.together)
-    codes = np.union1d(scene.codes(scene.worth()), np.setdiff1d(scene.codes(places.pairs), apart))
+    places = find_places(scene, scale, Views())
+    follows, follow_odds = follow_on(scene)
+    more = np.union1d(scene.codes(places.pairs), scene.codes(follows))
+    codes = np.union1d(scene.codes(scene.worth()), np.setdiff1d(more, scene.codes(scene.together)))
     pairs = np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
     looks = compare_looks(scene, pairs, scale, size=len(scene) / len(np.unique(owners)))
     calibration = looks.calibration
     prior = _prior(owners, len(scene.together)) if threshold is None else calibration.prior(threshold)
-    odds = calibration.log_odds(looks.similarity) + places.of(scene, pairs) + prior
+    odds = calibration.log_odds(looks.similarity) * scene.trust(pairs) + places.of(scene, pairs) + prior
+    odds[np.searchsorted(codes, scene.codes(follows))] += follow_odds
     floor = min(float(calibration.log_odds(np.array(0.0))) + prior, -0.5)
     return _Weighed(pairs, odds, floor, calibration.limit(prior), calibration.slope, scale)
 

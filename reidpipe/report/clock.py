@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 __all__ = ["Clock", "duration"]
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 _WALL_FROM_S = 1e8
 """Seconds from here on are a wall clock (1973); no file is that long."""
 
@@ -43,9 +45,10 @@ class Clock:
         return "UTC" if not self.offset_s else f"UTC{'+' if self.offset_s > 0 else '-'}{hours:02}:{minutes:02}"
 
     def time(self, time_s: float) -> str:
-        """One moment: ``1:02:03``, ``0:07.3`` or ``14:03:10``."""
+        """One moment: ``1:02:03``, ``0:07.3``, ``14:03:10`` or ``2 Jan 14:03:10``."""
         if self.offset_s is not None:
-            return self._at(time_s).strftime("%Y-%m-%d %H:%M:%S" if self.dated else "%H:%M:%S")
+            at = self._at(time_s)
+            return f"{_day(at)} {at:%H:%M:%S}" if self.dated else f"{at:%H:%M:%S}"
         tenths = round(time_s * 10)
         minutes, rest = divmod(abs(tenths), 600)
         seconds = f"{rest / 10:04.1f}" if self.fine else f"{rest // 10:02}"
@@ -53,14 +56,26 @@ class Clock:
         clock = f"{hours}:{minutes:02}:{seconds}" if hours else f"{minutes}:{seconds}"
         return f"-{clock}" if tenths < 0 else clock
 
+    def span(self, first_s: float, last_s: float) -> str:
+        """From one moment to another; a date that is the same is said once."""
+        first, last = self.time(first_s), self.time(last_s)
+        same = self.dated and self._at(first_s).date() == self._at(last_s).date()
+        return f"{first} – {last.rsplit(' ', 1)[-1] if same else last}"
+
     def minute(self, time_s: float) -> str:
-        """The beginning of a stretch of time, as short as may be: ``14:00`` or ``0:10``."""
+        """The beginning of a stretch of time, as short as may be: ``14:00``, ``2 Jan 14:00`` or ``0:10``."""
         if self.offset_s is not None:
-            return self._at(time_s).strftime("%d.%m. %H:%M" if self.dated else "%H:%M")
+            at = self._at(time_s)
+            return f"{_day(at)} {at:%H:%M}" if self.dated else f"{at:%H:%M}"
         return Clock(None, False, False).time(time_s)
 
     def _at(self, time_s: float) -> datetime:
         return datetime.fromtimestamp(time_s, timezone(timedelta(seconds=self.offset_s or 0)))
+
+
+def _day(at: datetime) -> str:
+    """``2 Jan``, in English wherever the computer stands."""
+    return f"{at.day} {_MONTHS[at.month - 1]}"
 
 
 def duration(seconds: float) -> str:

@@ -45,6 +45,11 @@ class Movement:
         """Transit time in seconds that this share stays below; overlap counts as 0."""
         return float(np.quantile(np.maximum(self.times, 0.0), share))
 
+    def sample(self, most: int) -> list[float]:
+        """At most so many of the times, evenly spread over their order, overlap as 0."""
+        rows = np.linspace(0, self.count - 1, min(self.count, most)).round().astype(int)
+        return [max(self.times[row], 0.0) for row in rows.tolist()]
+
 
 def find_movements(people: Sequence[Person]) -> tuple[Movement, ...]:
     """Changes of camera, most frequent first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = ["build_report"]
 REPORT_FILE = "report.html"
 _COLOURS = 250  # as many as the annotated videos use
 _MOST_RIVALS = 3
+_MOST_WAYS = 30  # listed one by one; the table has all
 
 
 def build_report(folder: Path | str) -> Path:
@@ -99,8 +100,15 @@ def _render(material: _Material) -> str:
         undefined=jinja2.StrictUndefined,
     )
     clock = material.clock
+    environment.globals["spell"] = clock.span
     environment.filters.update(
-        time=clock.time, minute=clock.minute, duration=duration, transit=_transit, percent=_percent, band=_band
+        time=clock.time,
+        minute=clock.minute,
+        duration=duration,
+        transit=_transit,
+        percent=_percent,
+        band=_band,
+        few=_few,
     )
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -142,6 +150,8 @@ def _view(material: _Material) -> dict[str, Any]:
         "notes": notes,
         "warnings": list(_warnings(results)),
         "settings": list(_settings(results.run["config"])),
+        "association": list(_settings(results.run.get("association") or {})),
+        "most_ways": _MOST_WAYS,
         "corrections": sum(event["event"] == "correct" for event in results.events),
         "cameras": results.cameras,
         "people": list(_cards(material)),
@@ -251,6 +261,11 @@ def _settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def _transit(seconds: float) -> str:
     return duration(seconds) if seconds >= 0.05 else "at once"
+
+
+def _few(cameras: Sequence[str]) -> str:
+    """The first two, and how many more."""
+    return ", ".join(cameras[:2]) + (f" and {len(cameras) - 2} more" if len(cameras) > 2 else "")
 
 
 def _percent(share: float | None) -> str:

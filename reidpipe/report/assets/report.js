@@ -16,11 +16,12 @@
     return element;
   }
   const two = (n) => String(n).padStart(2, "0");
+  const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   function clock(s, step = 1) {
     if (data.offset !== null) {
       const at = new Date((s + data.offset) * 1000);
       const time = two(at.getUTCHours()) + ":" + two(at.getUTCMinutes()) + (step < 60 ? ":" + two(at.getUTCSeconds()) : "");
-      return data.dated ? two(at.getUTCDate()) + "." + two(at.getUTCMonth() + 1) + ". " + time : time;
+      return data.dated ? at.getUTCDate() + " " + months[at.getUTCMonth()] + " " + time : time;
     }
     const digits = step < 1 ? (step < 0.1 ? 2 : 1) : 0;
     const unit = 10 ** digits, ticks = Math.round(Math.abs(s) * unit), whole = Math.floor(ticks / unit);
@@ -238,12 +239,16 @@
       context.font = "12px " + theme.font;
       context.textAlign = "center";
       const shift = data.offset || 0;
+      let free = 0;
       for (let s = Math.ceil((view[0] + shift) / step) * step - shift; s <= view[1]; s += step) {
         context.fillStyle = theme.line;
         context.fillRect(Math.round(x(s)), 24, 1, height);
         context.fillStyle = theme.soft;
         const label = clock(s, step), half = context.measureText(label).width / 2 + 2;
-        context.fillText(label, Math.min(Math.max(x(s), half), width - half), 17);
+        const at = Math.min(Math.max(x(s), half), width - half);
+        if (at - half < free) continue;
+        context.fillText(label, at, 17);
+        free = at + half + 8;
       }
     }
     function paintLanes() {

@@ -1,0 +1,141 @@
+"""The parts of the report: times, movements, doubts, certainty, pictures, presence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidpipe.report.certainty import judge, probability
+from reidpipe.report.clock import Clock, duration
+from reidpipe.report.doubts import find_doubts
+from reidpipe.report.movements import find_movements
+from reidpipe.report.pictures import load_pictures
+from reidpipe.report.presence import read_presence
+from reidpipe.report.results import read_results
+from reidpipe.types import TrackKey
+from tests.report.runs import looks, write_run
+from tests.report.test_counts import person
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0 s"), (2.0, "2 s"), (2.34, "2.3 s"), (9.96, "10 s"), (59.6, "1 min"), (190, "3 min 10 s"),
+     (7200, "2 h"), (7500, "2 h 5 min"), (3 * 86400 + 4 * 3600, "3 d 4 h")],
+)  # fmt: skip
+def test_clock_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("span", "time_s", "text"),
+    [((0, 50), 7.25, "0:07.2"), ((0, 50), 59.99, "1:00.0"), ((0, 5000), 3723.4, "1:02:03"), ((-5, 500), -3.0, "-0:03")],
+)
+def test_clock_of_files_counts_from_their_beginning(span: tuple[float, float], time_s: float, text: str) -> None:
+    assert Clock.of(*span).time(time_s) == text
+
+
+def test_clock_of_live_cameras_shows_the_time_of_day() -> None:
+    clock = Clock(3600, False, False)
+    assert clock.time(1767312000.0) == "01:00:00"
+    assert clock.zone == "UTC+01:00"
+    dated = Clock(0, False, True)
+    assert dated.time(1767312000.0) == "2 Jan 00:00:00"
+    assert dated.span(1767312000.0, 1767312060.0) == "2 Jan 00:00:00 – 00:01:00"
+    assert dated.span(1767311990.0, 1767312060.0) == "1 Jan 23:59:50 – 2 Jan 00:01:00"
+    assert Clock.of(1767312000.0, 1767312000.0 + 200_000).dated
+
+
+def test_movements_are_counted_with_their_times() -> None:
+    people = [
+        person(1, ("a", 0, 10), ("b", 25, 30), ("a", 50, 60)),
+        person(2, ("a", 5, 15), ("a", 20, 22), ("b", 24, 40)),
+        person(3, ("b", 0, 100), ("a", 90, 110)),
+    ]
+    moves = {(move.origin, move.target): move for move in find_movements(people)}
+    assert set(moves) == {("a", "b"), ("b", "a")}
+    assert moves["a", "b"].times == (2.0, 15.0)
+    assert moves["a", "b"].people == (1, 2)
+    assert moves["b", "a"].times == (-10.0, 20.0)
+    assert moves["b", "a"].together == 1
+    assert moves["b", "a"].quantile(0.5) == 10.0
+    assert moves["b", "a"].sample(60) == [0.0, 20.0]
+    assert find_movements([person(1, ("a", 0, 1))]) == ()
+
+
+def test_certainty_tells_good_links_from_bad_ones(tmp_path: Path) -> None:
+    stays = [(who, camera, 100.0 * who + offset, 100.0 * who + offset + 20)
+             for who in range(1, 11) for camera, offset in (("gate", 0.0), ("lobby", 40.0))]  # fmt: skip
+    vectors = looks(11)[[who for who, *_ in stays]] + 0.3 * looks(len(stays), seed=5)
+    vectors[1] = looks(1, seed=99)[0]  # the second stay of person 1 is somebody else
+    vectors = np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+    results = read_results(write_run(tmp_path, stays, vectors=vectors))
+    assert results.vectors is not None
+    known = judge(results.people, results.vectors)
+    chances = probability(known.links)
+    assert chances[:2].max() < 0.5
+    assert chances[2:].min() > 0.8
+    doubts = find_doubts(results.people, known)
+    assert [doubt.one.global_id for doubt in doubts.made] == [1]
+    assert doubts.made_count == 1
+
+
+def test_certainty_finds_the_two_who_may_be_one(tmp_path: Path) -> None:
+    stays = [(who, "gate", 100.0 * who, 100.0 * who + 20) for who in range(1, 11)]
+    vectors = looks(11)[1:].copy()
+    vectors[9] = vectors[0] + 0.2 * vectors[5]
+    vectors = np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+    results = read_results(write_run(tmp_path, stays, vectors=vectors))
+    assert results.vectors is not None
+    known = judge(results.people, results.vectors)
+    assert (known.rivals[0].a, known.rivals[0].b) == (0, 9)
+    assert np.isnan(known.links).all()
+    (doubt, *_) = find_doubts(results.people, known).open
+    assert (doubt.one.global_id, doubt.other.global_id) == (1, 10)
+
+
+def test_certainty_never_doubts_that_people_seen_together_are_two(tmp_path: Path) -> None:
+    stays = [(who, "gate", 0.0, 20.0) for who in range(1, 6)]
+    vectors = np.repeat(looks(1), 5, axis=0)  # all in the same clothes
+    results = read_results(write_run(tmp_path, stays, vectors=vectors))
+    assert results.vectors is not None
+    known = judge(results.people, results.vectors)
+    assert known.rivals == ()
+    assert len(known.apart) == 10
+
+
+def test_certainty_takes_a_given_limit_as_exact(tmp_path: Path) -> None:
+    results = read_results(write_run(tmp_path, [(1, "a", 0, 1), (2, "b", 5, 6), (1, "b", 9, 10)]))
+    assert results.vectors is not None
+    known = judge(results.people, results.vectors, threshold=0.3)
+    assert known.limit == pytest.approx(0.3)
+    assert known.limit_std == known.shift_std == 0
+
+
+def test_pictures_stay_inside_their_budget(tmp_path: Path) -> None:
+    results = read_results(write_run(tmp_path, [(who, "a", 10.0 * who, 10.0 * who + 1) for who in range(1, 21)]))
+    whole, missing = load_pictures(tmp_path, results.people)
+    small, _ = load_pictures(tmp_path, results.people, budget=10_000)
+    assert missing == 0
+    assert set(whole) == set(small)
+    assert len(whole) == 20
+    assert sum(map(len, small.values())) < 0.8 * sum(map(len, whole.values()))
+
+
+def test_presence_reads_what_was_rotated_out_first(tmp_path: Path) -> None:
+    def line(time_s: float, track_id: int, global_id: int | None) -> str:
+        someone = {"track_id": track_id, "global_id": global_id, "box": [0, 0, 9, 20], "score": 0.9}
+        record = {"schema": "reidpipe.frame/1", "camera": "a", "frame": 0, "time_s": time_s, "people": [someone]}
+        return json.dumps(record) + "\n"
+
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "000001.jsonl").write_text(line(1.0, 1, None) + line(2.5, 7, None))
+    (tmp_path / "frames.jsonl").write_text(line(3.0, 1, 4) + line(9.0, 7, None))
+    presence = read_presence(tmp_path / "frames.jsonl", [TrackKey("a", 1)])
+    assert (presence.watches["a"].first_s, presence.watches["a"].last_s) == (1.0, 9.0)
+    assert presence.nameless == {TrackKey("a", 7): (2.5, 9.0)}
+    assert presence.paths[TrackKey("a", 1)][:, 0].tolist() == [1.0, 3.0]
+    assert presence.watches["a"].most(0, 2) == 1
+    assert presence.watches["a"].most(4, 8) == 0
