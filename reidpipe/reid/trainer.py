@@ -21,6 +21,7 @@ from reidpipe.reid.config import StageConfig, TrainConfig
 from reidpipe.reid.datasets import ReidSet, query_gallery
 from reidpipe.reid.ema import ModelEma
 from reidpipe.reid.embed import embed_paths, to_input
+from reidpipe.reid.interrupts import waiting_interrupts
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss
 from reidpipe.reid.mixstyle import MixStyle
 from reidpipe.reid.models import build_osnet
@@ -134,9 +135,14 @@ class Trainer:
         return min(max(by_images, by_time), 1.0)
 
     def run(self) -> None:
-        """Train until the budget is used up; checkpoints and validations on the way."""
-        while self.progress < 1:
-            self._run_stage(self._stage())
+        """Train until the budget is used up; checkpoints and validations on the way.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or termination, after the step that was going on.
+        """
+        with waiting_interrupts() as interrupted:
+            while self.progress < 1:
+                self._run_stage(self._stage(), interrupted)
         self.save()
         self.validate()
 
@@ -199,7 +205,7 @@ class Trainer:
             reason = " ".join(str(error).split())[:160]
             raise WeightsError(f"{path} does not continue this recipe ({reason}): use another output folder") from error
 
-    def _run_stage(self, stage: StageConfig) -> None:
+    def _run_stage(self, stage: StageConfig, interrupted: Callable[[], bool]) -> None:
         config = self.config
         maker = BatchMaker(self.data, self.sampler, config.augment, seed=config.seed, first=self.step)
         started = last = time.monotonic()
@@ -209,6 +215,8 @@ class Trainer:
             for batch in batches:
                 losses = self._train_step(batch)
                 self._sampler_state = batch.sampler_state  # the thread that makes batches is ahead of this
+                if interrupted():
+                    raise KeyboardInterrupt
                 now = time.monotonic()
                 self.seconds += now - last
                 last = now

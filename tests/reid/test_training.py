@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -257,20 +258,27 @@ def test_trainer_resumes_bit_exact(people: Path, monkeypatch: pytest.MonkeyPatch
     assert_equal_weights(straight, train(broken))
 
 
-def test_trainer_interrupt_leaves_a_checkpoint(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_trainer_interrupt_leaves_an_exact_checkpoint(
+    people: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     from reidpipe.reid import trainer
 
-    step = trainer.Trainer._train_step
+    straight = train(recipe(people, output=people / "straight"))
+    losses = trainer.Trainer._losses
 
-    def interrupted(self: trainer.Trainer, batch: Any) -> Any:
-        if self.step == 3:
-            raise KeyboardInterrupt
-        return step(self, batch)
+    def interrupted(self: trainer.Trainer, *arguments: Any) -> Any:
+        if self.step == 2:
+            signal.raise_signal(number)  # in the middle of the third step
+        return losses(self, *arguments)
 
-    monkeypatch.setattr(trainer.Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "_losses", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(recipe(people))
     assert weights_of(people / "out" / "last.pt")["counters"][0] == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.setattr(trainer.Trainer, "_losses", losses)
+    assert_equal_weights(straight, train(recipe(people)))
 
 
 def test_trainer_learns_and_validates(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
