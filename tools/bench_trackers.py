@@ -32,7 +32,14 @@ from reidpipe.track.refine import History, refine
 from reidpipe.types import Detections
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mot17_val_half"
-CLASSES = {"bytetrack": "ByteTrack", "deepsort": "DeepSORT", "steady": "Steady"}
+CLASSES = {
+    "botsort": "BoTSort",
+    "bytetrack": "ByteTrack",
+    "deepsort": "DeepSORT",
+    "ocsort": "OCSort",
+    "sort": "Sort",
+    "steady": "Steady",
+}
 
 
 @dataclass(frozen=True)

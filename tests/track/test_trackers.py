@@ -9,13 +9,16 @@ import pytest
 
 from reidpipe.errors import ConfigError
 from reidpipe.stages import Tracker
+from reidpipe.track.botsort import BoTSort
 from reidpipe.track.bytetrack import ByteTrack
 from reidpipe.track.deepsort import DeepSORT
+from reidpipe.track.ocsort import OCSort
+from reidpipe.track.sort import Sort
 from reidpipe.track.steady import Steady
 from reidpipe.types import Detections, Tracks
 from tests.track.scene import Scene
 
-TRACKERS: list[Callable[[], Tracker]] = [ByteTrack, DeepSORT, Steady]
+TRACKERS: list[Callable[[], Tracker]] = [BoTSort, ByteTrack, DeepSORT, OCSort, Sort, Steady]
 EVERY = pytest.mark.parametrize("make", TRACKERS, ids=lambda make: make.__name__)
 
 
@@ -180,7 +183,7 @@ def test_trackers_refuse_limits_out_of_range(make: Callable[..., Tracker], bad: 
 def test_trackers_keep_a_person_through_a_gap(make: Callable[..., Tracker]) -> None:
     still = Detections(np.array([[100, 100, 150, 250]], np.float32), np.array([0.9], np.float32))
     for gap_s, kept in ((0.8, True), (1.2, False)):
-        tracker = make(min_hits=1, **({"memory_s": 0.0} if make is Steady else {}))
+        tracker = make(min_hits=1, max_age_s=1.0, **({"memory_s": 0.0} if make is Steady else {}))
         tracker.update(with_look(still), 0.0)
         before = tracker.update(with_look(still), 0.1)
         tracker.update(Detections.empty(), 0.2)
