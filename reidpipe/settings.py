@@ -229,6 +229,9 @@ class LiveSettings(Section):
     rotate_mb: float = Field(64.0, gt=0, description="size from which frames.jsonl and events.jsonl are begun anew, MB")
     rotate_s: float = Field(86400.0, gt=0, description="age from which they are begun anew, seconds")
     keep_files: int = Field(100, ge=0, description="older ones that are kept; 0: all")
+    send: tuple[str, ...] = Field(
+        (), description="where events go besides the file: https://host/hook, mqtt://host:1883/topic"
+    )
     serve: str | None = Field(
         None,
         description="HOST:PORT of status page, metrics and health; elsewhere than loopback REIDPIPE_TOKEN is needed",

@@ -49,6 +49,10 @@ Retries = Annotated[
 Credentials = Annotated[
     Path | None, typer.Option(help="Live: YAML file with 'camera or host: user:password' in each line.")
 ]
+Send = Annotated[
+    list[str] | None,
+    typer.Option(help="Live: also send events to https://host/hook or mqtt://host:1883/topic; may be repeated."),
+]
 Serve = Annotated[
     str | None, typer.Option(help="Live: HOST:PORT of a status page with metrics, for instance 127.0.0.1:8000.")
 ]
@@ -81,6 +85,7 @@ def run_command(
     max_retries: Retries = None,
     credentials: Credentials = None,
     serve: Serve = None,
+    send: Send = None,
     refine: Refine = None,
     quiet: Quiet = False,
 ) -> None:
@@ -104,6 +109,7 @@ def run_command(
         "refine.enabled": refine,
         "live.max_retries": max_retries,
         "live.serve": serve,
+        "live.send": send,
         "live.credentials": None if credentials is None else str(credentials),
         **_replay(detections or []),
     }

@@ -11,6 +11,7 @@ from reidpipe.settings import LiveSettings
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import to_json
 from reidpipe.sinks.jsonl import frame_record
+from reidpipe.sinks.remote import open_remote
 from reidpipe.sinks.spool import LineSpool, RotatingWriter
 from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.types import FrameResult
@@ -37,7 +38,10 @@ class Outputs:
         with ExitStack() as stack:
             self._frames = stack.enter_context(closing(_spool(folder / "frames.jsonl", settings)))
             self._event_lines = stack.enter_context(closing(_spool(folder / "events.jsonl", settings)))
-            self.events = EventsSink(folder / "events.jsonl", lines=self._event_lines)
+            self._remote = [
+                stack.enter_context(closing(LineSpool(open_remote(address), name="send"))) for address in settings.send
+            ]
+            self.events = EventsSink(folder / "events.jsonl", lines=_Tee(self._event_lines, *self._remote))
             self.memory = Memory(settings.max_tracks, ThumbnailKeeper(folder) if thumbnails else None)
             stack.callback(self.memory.close)
             self._stack = stack.pop_all()
@@ -45,12 +49,13 @@ class Outputs:
     @property
     def lost_lines(self) -> int:
         """Lines that could not be written."""
-        return self._frames.lost + self._event_lines.lost
+        return sum(spool.lost for spool in (self._frames, self._event_lines, *self._remote))
 
     @property
-    def error(self) -> str | None:
-        """Why lines cannot be written now; None when they can."""
-        return self._frames.error or self._event_lines.error
+    def errors(self) -> tuple[str, ...]:
+        """Why lines cannot be written or delivered now; empty when they can."""
+        found = (spool.error for spool in (self._frames, self._event_lines, *self._remote))
+        return tuple(dict.fromkeys(error for error in found if error is not None))
 
     def write(self, result: FrameResult, age_s: float) -> None:
         """Take one picture; ``age_s``: how long ago it was taken, seconds."""
@@ -64,8 +69,25 @@ class Outputs:
             return
 
     def close(self) -> None:
-        """Write what waits, for two seconds a file at most."""
+        """Write what waits, for two seconds at most."""
+        for spool in (self._frames, self._event_lines, *self._remote):
+            spool.end()
         self._stack.close()
+
+
+class _Tee:
+    """Gives each line to several spools."""
+
+    def __init__(self, *spools: LineSpool) -> None:
+        self._spools = spools
+
+    def write(self, line: bytes) -> None:
+        for spool in self._spools:
+            spool.write(line)
+
+    def close(self) -> None:
+        for spool in self._spools:
+            spool.close()
 
 
 def _spool(path: Path, settings: LiveSettings) -> LineSpool:

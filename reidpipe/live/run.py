@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reidpipe.config import Config
 from reidpipe.errors import ReidpipeError, SinkError, SourceError
@@ -26,6 +26,7 @@ from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
 from reidpipe.recorded import CameraResult, RunResult
 from reidpipe.sinks.files import prepare_folder
+from reidpipe.sinks.remote import shown_address
 from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
 from reidpipe.source.mailbox import Change
 from reidpipe.source.wallclock import RunClock
@@ -115,6 +116,7 @@ class LiveRun:
         self._people = 0
         self._due: dict[str, float] = {}
         self._clock_off = False
+        self._output_errors: tuple[str, ...] = ()
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
@@ -226,6 +228,9 @@ class LiveRun:
                 self._changed(camera.camera, change, outputs)
         if self._is_due("clock", now, _CLOCK_EVERY_S):
             self._follow_clock(outputs)
+        if outputs.errors != self._output_errors:
+            self._output_errors = outputs.errors
+            self._progress.note("; ".join(self._output_errors) or "all outputs can be written again")
         if self._is_due("drops", now, self._config.live.report_s):
             self._tell_drops(outputs)
         if self._is_due("info", now, _INFO_EVERY_S):
@@ -332,7 +337,7 @@ class LiveRun:
             self._folder / "run.json",
             status=status,
             started=self._started,
-            config=self._config.model_dump(mode="json"),
+            config=_shown_config(self._config),
             sources=reports,
             counts={**self._pipeline.counts, "identities": self._people},
             stage_seconds=self._pipeline.seconds,
@@ -341,3 +346,10 @@ class LiveRun:
             warnings=list(self._warnings(outputs)),
             live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
         )
+
+
+def _shown_config(config: Config) -> dict[str, Any]:
+    """The settings for run.json: where events are sent may be a secret."""
+    shown: dict[str, Any] = config.model_dump(mode="json")
+    shown["live"]["send"] = [shown_address(address) for address in config.live.send]
+    return shown

@@ -141,6 +141,7 @@ class LineSpool:
         self._queue: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._closing = False
+        self._deadline = 0.0
         self.lost = 0
         self.error: str | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -162,12 +163,18 @@ class LineSpool:
             self._queue.append(line)
             self._changed.notify()
 
-    def close(self) -> None:
-        """Write what waits, for two seconds at most; what is left is lost and counted. May be called twice."""
+    def end(self) -> None:
+        """Take nothing more and write what waits; does not wait itself. Several spools can end at the same time."""
         with self._changed:
-            self._closing = True
+            if not self._closing:
+                self._closing = True
+                self._deadline = time.monotonic() + _CLOSE_S
             self._changed.notify()
-        self._thread.join(_CLOSE_S)
+
+    def close(self) -> None:
+        """``end``, for two seconds at most; what is left then is lost and counted. May be called twice."""
+        self.end()
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         with self._changed:
             self.lost += len(self._queue)
             self._queue.clear()
