@@ -229,6 +229,9 @@ class LiveSettings(Section):
     rotate_mb: float = Field(64.0, gt=0, description="size from which frames.jsonl and events.jsonl are begun anew, MB")
     rotate_s: float = Field(86400.0, gt=0, description="age from which they are begun anew, seconds")
     keep_files: int = Field(100, ge=0, description="older ones that are kept; 0: all")
+    record: bool = Field(False, description="annotated video of every camera, in segments")
+    record_s: float = Field(300.0, ge=1, le=86400, description="length of a segment, seconds")
+    record_gb: float = Field(20.0, gt=0, description="of all segments together; the oldest go, GB")
     send: tuple[str, ...] = Field(
         (), description="where events go besides the file: https://host/hook, mqtt://host:1883/topic"
     )

@@ -33,7 +33,11 @@ Replay = Annotated[
 ]
 Every = Annotated[int | None, typer.Option(help="Detect on every n-th picture; the tracker predicts between.")]
 Video = Annotated[
-    bool | None, typer.Option("--save-video/--no-save-video", help="Write an annotated video of every camera.")
+    bool | None,
+    typer.Option(
+        "--save-video/--no-save-video",
+        help="Write an annotated video of every camera; live: in segments, off unless asked for.",
+    ),
 ]
 Trace = Annotated[float | None, typer.Option(help="Draw where people came from, for so many seconds.")]
 Thumbnails = Annotated[
@@ -108,6 +112,7 @@ def run_command(
         "output.report": report,
         "refine.enabled": refine,
         "live.max_retries": max_retries,
+        "live.record": save_video or None,
         "live.serve": serve,
         "live.send": send,
         "live.credentials": None if credentials is None else str(credentials),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reidpipe.errors import SinkError
 from reidpipe.live.memory import Memory
+from reidpipe.live.recorder import Recorder
 from reidpipe.settings import LiveSettings
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import to_json
@@ -28,14 +29,19 @@ class Outputs:
         folder: of the run.
         settings: of live runs.
         thumbnails: keep a picture of each track.
+        recorder: gets every picture; closed with this.
 
     Raises:
         SinkError: a file cannot be made.
     """
 
-    def __init__(self, folder: Path, settings: LiveSettings, *, thumbnails: bool) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, settings: LiveSettings, *, thumbnails: bool, recorder: Recorder | None = None
+    ) -> None:
+        self._recorder = recorder
         with ExitStack() as stack:
+            if recorder is not None:
+                stack.callback(recorder.close)
             self._frames = stack.enter_context(closing(_spool(folder / "frames.jsonl", settings)))
             self._event_lines = stack.enter_context(closing(_spool(folder / "events.jsonl", settings)))
             self._remote = [
@@ -54,13 +60,22 @@ class Outputs:
     @property
     def errors(self) -> tuple[str, ...]:
         """Why lines cannot be written or delivered now; empty when they can."""
-        found = (spool.error for spool in (self._frames, self._event_lines, *self._remote))
+        found = [spool.error for spool in (self._frames, self._event_lines, *self._remote)]
+        if self._recorder is not None:
+            found.append(self._recorder.error)
         return tuple(dict.fromkeys(error for error in found if error is not None))
+
+    @property
+    def lost_pictures(self) -> int:
+        """Pictures that were not recorded."""
+        return 0 if self._recorder is None else self._recorder.lost
 
     def write(self, result: FrameResult, age_s: float) -> None:
         """Take one picture; ``age_s``: how long ago it was taken, seconds."""
         self._frames.write(to_json(frame_record(result) | {"age_s": round(max(age_s, 0.0), 4)}))
         self.events.write(result)
+        if self._recorder is not None:
+            self._recorder.write(result)
         self.memory.links(result.links)
         try:
             self.memory.see(result)
@@ -72,6 +87,8 @@ class Outputs:
         """Write what waits, for two seconds at most."""
         for spool in (self._frames, self._event_lines, *self._remote):
             spool.end()
+        if self._recorder is not None:
+            self._recorder.end()
         self._stack.close()
 
 

@@ -16,6 +16,7 @@ from reidpipe.errors import ReidpipeError, SinkError, SourceError
 from reidpipe.live.board import Board
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.overload import Governor
+from reidpipe.live.recorder import Recorder
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
 from reidpipe.live.server import StatusServer
 from reidpipe.live.setup import build_stages, close_cameras, live_config, open_cameras
@@ -124,7 +125,7 @@ class LiveRun:
         self._write_info("running", outputs)
         try:
             with ExitStack() as stack:
-                outputs = Outputs(self._folder, self._config.live, thumbnails=self._config.output.thumbnails)
+                outputs = self._open_outputs()
                 stack.callback(outputs.close)
                 self._serve(stack, outputs)
                 self._progress.phase("live", dict.fromkeys(self._cameras))
@@ -145,6 +146,22 @@ class LiveRun:
         )
         self._write_info(status, outputs)
         return self._result(status, outputs)
+
+    def _open_outputs(self) -> Outputs:
+        live, output = self._config.live, self._config.output
+        recorder = None
+        if live.record:
+            recorder = Recorder(
+                self._folder / "video",
+                tuple(self._cameras),
+                fps=lambda name: self._cameras[name].info.fps,
+                segment_s=live.record_s,
+                quota_bytes=round(live.record_gb * 1e9),
+                trace_s=output.trace_s,
+                crf=output.crf,
+                preset=output.preset,
+            )
+        return Outputs(self._folder, live, thumbnails=output.thumbnails, recorder=recorder)
 
     def _serve(self, stack: ExitStack, outputs: Outputs) -> None:
         """The status page, when it is wanted."""
@@ -173,6 +190,7 @@ class LiveRun:
             identities=outputs.memory.identities,
             stage_seconds=dict(self._pipeline.seconds),
             lost_lines=outputs.lost_lines,
+            lost_pictures=outputs.lost_pictures,
             beat_s=now - self._beat,
             uptime_s=now - self._begun,
         )
@@ -325,6 +343,8 @@ class LiveRun:
                 yield f"{name}: {counts.dropped} of {counts.received} pictures were dropped"
         if outputs is not None and outputs.lost_lines:
             yield f"{outputs.lost_lines} lines could not be written"
+        if outputs is not None and outputs.lost_pictures:
+            yield f"{outputs.lost_pictures} pictures are missing in the recorded video"
         if outputs is not None and outputs.memory.forgotten:
             yield f"identities.json holds the last tracks only: {outputs.memory.forgotten} older ones left out"
 

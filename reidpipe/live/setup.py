@@ -37,7 +37,9 @@ def live_config(config: Config) -> Config:
         raise ConfigError("source.start_s: a live camera has no start to skip")
     online = config.associate
     if not isinstance(online, OnlineSettings):
-        online = OnlineSettings(threshold=online.threshold)
+        # What both associators know is kept; the rest belongs to the other one.
+        shared = online.model_fields_set & OnlineSettings.model_fields.keys() - {"name"}
+        online = OnlineSettings(**{name: getattr(online, name) for name in shared})
     if "max_identities" not in online.model_fields_set:
         online = online.model_copy(update={"max_identities": config.live.max_identities})
     source = config.source.model_copy(update={"every": 1})

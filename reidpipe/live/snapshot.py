@@ -56,6 +56,7 @@ class Snapshot:
         identities: people known so far.
         stage_seconds: stage -> seconds of wall time so far.
         lost_lines: of output files.
+        lost_pictures: of recorded video.
         beat_s: seconds since the loop last went round.
         uptime_s: seconds since the start.
     """
@@ -68,6 +69,7 @@ class Snapshot:
     identities: int
     stage_seconds: Mapping[str, float]
     lost_lines: int
+    lost_pictures: int
     beat_s: float
     uptime_s: float
 
@@ -108,6 +110,7 @@ def to_prometheus(snapshot: Snapshot) -> str:
         ("reidpipe_load_level", "gauge", "0: everything is done for each picture", float(snapshot.level)),
         ("reidpipe_busy_ratio", "gauge", "share of the time that was worked", snapshot.busy),
         ("reidpipe_lost_lines_total", "counter", "lines that could not be written", float(snapshot.lost_lines)),
+        ("reidpipe_lost_pictures_total", "counter", "missing in recorded video", float(snapshot.lost_pictures)),
         ("reidpipe_uptime_seconds", "gauge", "since the start", snapshot.uptime_s),
         ("process_resident_memory_bytes", "gauge", "memory of the process", float(resident_bytes())),
     )

@@ -23,7 +23,7 @@ from reidpipe.live.snapshot import CameraSnapshot, Snapshot, to_prometheus
 from reidpipe.types import Frame, FrameResult, Link, TrackKey, Tracks
 
 CAMERA = CameraSnapshot("gate", "up", 15.0, 100, 80, 40, 20, 1, 2, 3, 4, 0.125)
-SNAPSHOT = Snapshot((CAMERA,), 2, 0.5, 0.1, 0.9, 7, {"detect": 1.5}, 5, 0.1, 60.0)
+SNAPSHOT = Snapshot((CAMERA,), 2, 0.5, 0.1, 0.9, 7, {"detect": 1.5}, 5, 6, 0.1, 60.0)
 
 Start = Callable[..., StatusServer]
 
