@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.calibrate import Calibration, Scale, wilson
 from reidpipe.associate.cluster import Graph, cluster
 from reidpipe.associate.continuity import follow_on
-from reidpipe.associate.evidence import Looks, compare_looks, find_places
+from reidpipe.associate.evidence import Looks, Views, compare_looks, find_places
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
 
@@ -50,18 +50,18 @@ class Decision:
     report: dict[str, Any]
 
 
-def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, overlap: bool) -> Decision:
+def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, views: Views | None) -> Decision:
     """Group the tracklets of a scene.
 
     Args:
         scene: at least one tracklet.
         threshold: similarity above which two are one person; None: found from the footage.
         false_match_rate: largest share of people seen together whose similarity may lie above the limit.
-        overlap: look for overlapping views and use where people stood.
+        views: what is known about overlapping views, and where what is found is noted; None: do not look at places.
     """
     scale = Scale.of(scene.strangers())
     pairs = scene.worth()
-    places = find_places(scene, scale) if overlap else None
+    places = None if views is None else find_places(scene, scale, views)
     follows, follow_odds = follow_on(scene)
     if places is not None and len(places.pairs):
         pairs = _with(scene, pairs, places.pairs)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale
-from reidpipe.associate.meetings import meet
+from reidpipe.associate.meetings import Meetings, meet
 from reidpipe.associate.overlap import Overlap, find_overlap
 from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
 
-__all__ = ["COSINE", "SHARED", "Looks", "Places", "compare_looks", "find_places"]
+__all__ = ["COSINE", "SHARED", "Looks", "Places", "Views", "compare_looks", "find_places"]
 
 Wide = NDArray[np.float64]
 
@@ -86,21 +86,43 @@ class Places:
         return out
 
 
-def find_places(scene: Scene, scale: Scale) -> Places:
-    """Look for overlapping views between all cameras."""
+class Views:
+    """Which views overlap, remembered from one look to the next, so that a live run does not search again and again.
+
+    A pair of cameras without an overlap is searched again when half as many tracks more have met; a found one is kept,
+    and fitted anew when twice as many have.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], tuple[Overlap, bool] | None] = {}
+        self.looked: dict[tuple[str, str], int] = {}
+
+    def due(self, names: tuple[str, str], met: int) -> bool:
+        """True when enough has changed to search."""
+        found = self.known.get(names) is not None
+        return met >= (2.0 if found else 1.5) * self.looked.get(names, 0) and met > 0
+
+    def note(self, names: tuple[str, str], met: int, found: tuple[Overlap, bool] | None) -> None:
+        """Remember what a search brought."""
+        self.looked[names] = met
+        if found is not None or names not in self.known:
+            self.known[names] = found
+
+
+def find_places(scene: Scene, scale: Scale, views: Views) -> Places:
+    """What places say, with overlapping views looked for where that is due."""
     overlaps: dict[tuple[int, int], Overlap] = {}
     codes: list[Ids] = []
     odds: list[Wide] = []
-    per_camera = len(scene) / max(len(scene.names), 1)
-    prior = -float(np.log(np.clip(per_camera, 2, 10)))
     for a in range(len(scene.names)):
         for b in range(a + 1, len(scene.names)):
-            found = [_search(scene, scale, (a, b), prior, head=head) for head in (False, True)]
-            best = max((f for f in found if f is not None), key=lambda f: f[0].evidence, default=None)
-            if best is not None:
-                overlaps[a, b] = best[0]
-                codes.append(scene.codes(np.sort(best[1], axis=1)))
-                odds.append(best[2])
+            met = _met_of(scene, (a, b))
+            overlap = _overlap_of(scene, scale, (a, b), met, views)
+            if overlap is not None:
+                rows, moments = met[overlap[1]]
+                overlaps[a, b] = overlap[0]
+                codes.append(scene.codes(np.sort(rows, axis=1)))
+                odds.append(overlap[0].log_odds(moments))
     if not codes:
         return Places({}, np.zeros((0, 2), np.int64), np.zeros(0))
     joined, order = np.unique(np.concatenate(codes), return_index=True)
@@ -108,12 +130,31 @@ def find_places(scene: Scene, scale: Scale) -> Places:
     return Places(overlaps, pairs, np.concatenate(odds)[order])
 
 
-def _search(
-    scene: Scene, scale: Scale, cameras: tuple[int, int], prior: float, *, head: bool
-) -> tuple[Overlap, Ids, Wide] | None:
-    """The overlap of two views, pairs of rows of the scene ``(P, 2)`` that met, and their log-odds."""
+Met = dict[bool, tuple[Ids, Meetings]]
+
+
+def _met_of(scene: Scene, cameras: tuple[int, int]) -> Met:
+    """By feet and by heads: pairs of rows of the scene ``(P, 2)`` seen at the same time, and when and where."""
+    out: Met = {}
     rows_a, rows_b = (np.flatnonzero(scene.cameras == camera) for camera in cameras)
-    met = meet([scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b], head=head)
-    both = np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64)
-    overlap = find_overlap(met, COSINE.log_odds(scale.apply(scene.cosine(both))) + prior)
-    return None if overlap is None else (overlap, both, overlap.log_odds(met))
+    for head in (False, True):
+        met = meet([scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b], head=head)
+        out[head] = (np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64), met)
+    return out
+
+
+def _overlap_of(
+    scene: Scene, scale: Scale, cameras: tuple[int, int], met: Met, views: Views
+) -> tuple[Overlap, bool] | None:
+    """The overlap of two views, and whether heads show it better than feet."""
+    names = (scene.names[cameras[0]], scene.names[cameras[1]])
+    size = len(met[True][0])
+    if views.due(names, size):
+        prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
+        found: list[tuple[Overlap, bool]] = []
+        for head, (rows, moments) in met.items():
+            overlap = find_overlap(moments, COSINE.log_odds(scale.apply(scene.cosine(rows))) + prior)
+            if overlap is not None:
+                found.append((overlap, head))
+        views.note(names, size, max(found, key=lambda f: f[0].evidence, default=None))
+    return views.known.get(names)

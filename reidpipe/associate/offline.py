@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reidpipe.associate.decide import decide
+from reidpipe.associate.evidence import Views
 from reidpipe.associate.scene import Scene, see
 from reidpipe.errors import ConfigError
 from reidpipe.types import Ids, Link, TrackKey, Tracklet
@@ -55,7 +56,9 @@ class OfflineAssociator:
             return []
         scene = see(list(self._tracklets.values()))
         self._tracklets = {}
-        decision = decide(scene, threshold=self._threshold, false_match_rate=self._rate, overlap=self._overlap)
+        decision = decide(
+            scene, threshold=self._threshold, false_match_rate=self._rate, views=Views() if self._overlap else None
+        )
         self.report = decision.report
         return self._links(scene, decision.labels)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.calibrate import Calibration
 from reidpipe.associate.evidence import COSINE
 from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.associate.review import Review
 from reidpipe.errors import ConfigError
 from reidpipe.types import Link, TrackKey, Tracklet
 
@@ -44,6 +45,10 @@ class OnlineAssociator:
         delay_s: longest wait of a live track for more evidence, seconds.
         enough: quality (0..1) of a tracklet that need not wait.
         margin: log-odds by which another identity has to be better before a link is corrected.
+        review_s: how often the recent past is decided anew, all at once, with everything that offline association
+            knows (overlapping views among it), seconds; 0: never, then single links are corrected by looks alone.
+        review_tracklets: most tracklets of the recent past.
+        false_match_rate: see ``OfflineAssociator``; for the review.
         max_identities: size of the gallery.
         max_members: tracks remembered of each identity.
     """
@@ -57,13 +62,16 @@ class OnlineAssociator:
         delay_s: float = 2.0,
         enough: float = 0.6,
         margin: float = 2.0,
+        review_s: float = 10.0,
+        review_tracklets: int = 200,
+        false_match_rate: float = 0.01,
         max_identities: int = 100_000,
         max_members: int = 12,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
-        if window_s < 0 or delay_s < 0 or margin < 0 or max_identities < 1 or max_members < 1:
-            raise ConfigError("associate: window_s, delay_s and margin must not be negative, limits at least 1")
+        if min(window_s, delay_s, margin, review_s) < 0 or min(max_identities, max_members, review_tracklets) < 1:
+            raise ConfigError("associate: times and margin must not be negative, limits must be at least 1")
         self._threshold = threshold
         self._calibration = calibration or COSINE
         self._window_s = window_s
@@ -74,12 +82,21 @@ class OnlineAssociator:
         self._tracks: dict[TrackKey, _Track] = {}
         self._dirty: set[TrackKey] = set()
         self._next_s: float | None = None
+        self._review = Review(limit=review_tracklets, threshold=threshold, false_match_rate=false_match_rate)
+        self._review_s = review_s
+        self._reviewed_s: float | None = None
+        self._ids: dict[TrackKey, int] = {}
         self._next_id = 1
 
     @property
     def report(self) -> dict[str, Any]:
         """What run.json says about it."""
         return {"threshold": self._limit(), "identities": self._next_id - 1, "gallery": len(self._gallery)}
+
+    def held(self) -> dict[str, int]:
+        """How much is remembered now: every one of these has a bound."""
+        recent = len(self._review.recent)
+        return {"gallery": len(self._gallery), "tracks": len(self._tracks), "recent": recent, "ids": len(self._ids)}
 
     def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
         """Take new or changed tracklets; links come when a window ends. Call it without any, too: time goes on."""
@@ -96,6 +113,8 @@ class OnlineAssociator:
         """Decide what is still open."""
         end = max((t.tracklet.last_s for t in self._tracks.values()), default=0.0)
         links = self._decide(end, force=True)
+        if self._review_s:
+            links += self._think_again(end)
         self._tracks.clear()
         return links
 
@@ -111,6 +130,7 @@ class OnlineAssociator:
         track.tracklet = tracklet
         track.told = tracklet.vector
         self._dirty.add(tracklet.key)
+        self._review.note(tracklet)
 
     def _decide(self, time_s: float, *, force: bool) -> list[Link]:
         self._gallery.tidy()
@@ -123,8 +143,30 @@ class OnlineAssociator:
         for camera in sorted({key.camera for key in ready}):
             links += self._assign([self._tracks[key] for key in ready if key.camera == camera], time_s)
         self._dirty.clear()
+        if self._reviewed_s is None:
+            self._reviewed_s = time_s
+        if self._review_s and not force and time_s >= self._reviewed_s + self._review_s:
+            self._reviewed_s = time_s
+            links += self._think_again(time_s)
         for key in [key for key, track in self._tracks.items() if track.tracklet.closed and track.global_id]:
             del self._tracks[key]
+        return links
+
+    def _think_again(self, time_s: float) -> list[Link]:
+        """Review the recent past and tell what changes."""
+        self._ids = {key: g for key, g in self._ids.items() if key in self._review.recent and g in self._gallery.people}
+        new: dict[int, int] = {}
+        links = []
+        for key, (own, wanted) in sorted(self._review.second_thoughts(self._ids, self._gallery).items()):
+            person = self._gallery.people.get(own)
+            if person is None or key not in person.members:
+                continue  # dropped from a full identity: too old to matter
+            member = person.members[key]
+            if wanted < 0 and wanted not in new:
+                new[wanted] = self._new_id()
+            to = new.get(wanted, wanted)
+            self._gallery.drop(own, key)
+            links.append(self._place(member, to, time_s, previous=own))
         return links
 
     def _ready(self, track: _Track, time_s: float) -> bool:
@@ -169,6 +211,8 @@ class OnlineAssociator:
             return []
         member = _member(track.tracklet)
         self._gallery.put(own, member)
+        if self._review_s:
+            return []
         limit = self._calibration.log_odds(np.asarray(self._limit()))
         rest = self._gallery.similarity_without(own, member)
         here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest)) - limit)
@@ -188,10 +232,16 @@ class OnlineAssociator:
         return [self._link(track, to, time_s, previous=own)]
 
     def _link(self, track: _Track, to: int | None, time_s: float, *, previous: int | None) -> Link:
-        global_id = self._new_id() if to is None else to
-        member = _member(track.tracklet)
+        return self._place(_member(track.tracklet), self._new_id() if to is None else to, time_s, previous=previous)
+
+    def _place(self, member: Member, global_id: int, time_s: float, *, previous: int | None) -> Link:
         self._gallery.put(global_id, member)
-        track.global_id = global_id
+        if member.key in self._tracks:
+            self._tracks[member.key].global_id = global_id
+        if member.key in self._review.recent:
+            self._ids[member.key] = global_id
+            if len(self._ids) > 2 * self._review.limit:
+                self._ids = {key: g for key, g in self._ids.items() if key in self._review.recent}
         similarity = self._gallery.similarity_without(global_id, member)
         return Link(member.key, global_id, 1.0 if similarity is None else similarity, time_s, previous)
 

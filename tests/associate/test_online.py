@@ -5,6 +5,7 @@ import numpy as np
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.types import Link, TrackKey, Tracklet
 from tests.associate.test_offline import world
+from tests.associate.test_overlap import walk
 
 
 def stream(online: OnlineAssociator, tracklets: list[Tracklet]) -> list[Link]:
@@ -49,7 +50,7 @@ def test_online_waits_while_evidence_is_thin() -> None:
 def test_online_corrects_a_link_when_the_track_turns_out_to_be_another() -> None:
     axes = np.eye(6, dtype=np.float32)
 
-    online = OnlineAssociator(window_s=0.0, delay_s=0.0)
+    online = OnlineAssociator(window_s=0.0, delay_s=0.0, review_s=0.0)
     known = [Tracklet(TrackKey("a", i), axes[i], 5, 0.9, 0.0, 1.0, True) for i in range(4)]
     first = {link.key: link.global_id for link in online.update(known, 1.0)}
     start = Tracklet(TrackKey("b", 1), axes[0], 1, 0.5, 5.0, 5.0, False)
@@ -70,3 +71,34 @@ def test_online_gallery_stays_bounded() -> None:
         online.update([Tracklet(TrackKey("a", i), unit, 3, 0.8, float(i), i + 0.5, True)], float(i))
     assert online.report["gallery"] == 50
     assert online.report["identities"] == 200
+
+
+def test_online_review_corrects_what_places_prove_wrong() -> None:
+    truth = walk(3, 6)
+    online = OnlineAssociator(review_s=5.0)
+    links: list[Link] = []
+    for _, tracklet in truth:
+        links += online.update([tracklet], tracklet.last_s)
+    links += online.close()
+    ids: dict[TrackKey, int] = {}
+    for link in links:
+        if link.previous is not None:
+            assert ids[link.key] == link.previous
+        ids[link.key] = link.global_id
+    assert any(link.previous is not None for link in links)
+    assert all(ids[TrackKey("cam0", p)] == ids[TrackKey("cam1", p)] for p in range(6))
+    assert len(set(ids.values())) == 6
+
+
+def test_online_forgets_what_it_no_longer_needs() -> None:
+    online = OnlineAssociator(max_identities=30, review_tracklets=40, review_s=50.0)
+    rng = np.random.default_rng(1)
+    for i in range(400):
+        vector = rng.normal(size=16)
+        unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+        online.update([Tracklet(TrackKey("a", i), unit, 3, 0.8, float(i), i + 0.5, True)], float(i))
+    held = online.held()
+    assert held["gallery"] <= 30
+    assert held["tracks"] <= 2
+    assert held["recent"] <= 40
+    assert held["ids"] <= 81
