@@ -11,6 +11,7 @@ from functools import partial
 from reidpipe.build import build_associator, build_detector, build_embedder, build_pooler
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
+from reidpipe.live.background import BackgroundAssociator
 from reidpipe.live.scheduler import LiveCamera
 from reidpipe.live.stages import RationedPooler, RenumberedTracker
 from reidpipe.pipeline import Pipeline
@@ -93,7 +94,7 @@ def build_stages(config: Config, names: Sequence[str]) -> tuple[Pipeline, Ration
         embedder=build_embedder(config),
         tracker=lambda: RenumberedTracker(make(), partial(next, ids)),
         pooler=pooler,
-        associator=build_associator(config),
+        associator=BackgroundAssociator(build_associator(config)),
     )
     return pipeline, pooler
 
