@@ -18,7 +18,7 @@ __all__ = ["Sort"]
 class Sort:
     """Follows people inside one camera by overlap with where the filter expects them.
 
-    The paper's state is area and aspect ratio; here it is width and height, with noise in box heights, as others do now.
+    The paper's state is area and aspect ratio; here it is width and height, with noise in box heights, as others do.
 
     Args:
         min_score: detections under this are not used, 0..1.
