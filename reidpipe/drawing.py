@@ -12,6 +12,7 @@ from pathlib import Path
 from reidpipe.errors import SourceError
 from reidpipe.progress import Progress
 from reidpipe.settings import OutputSettings
+from reidpipe.sinks.blur import blurred
 from reidpipe.sinks.draw import Annotator
 from reidpipe.sinks.jsonl import read_frames
 from reidpipe.sinks.video import VideoSink
@@ -62,7 +63,7 @@ def draw_videos(
         for result in _with_pictures(source, folder / "frames.jsonl"):
             if stop.is_set() or failed.is_set():
                 break
-            sink.write(result)
+            sink.write(blurred(result, settings.blur))
             progress.frame(source.camera, people=len(result.tracks))
         sink.close_camera(source.camera)
 

@@ -28,6 +28,7 @@ from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
 from reidpipe.refining import refine_frames
 from reidpipe.report import build_report
+from reidpipe.sinks.blur import blurred
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import prepare_folder
 from reidpipe.sinks.identities import write_identities
@@ -185,7 +186,7 @@ class _Job:
                     events.write(result)
                     if thumbnails is not None:
                         with self._pipeline.timed("thumbnails"):
-                            thumbnails.update(result)
+                            thumbnails.update(blurred(result, self._config.output.blur))
                     self._note(result)
                 if self._stop.is_set():
                     break

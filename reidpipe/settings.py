@@ -205,6 +205,9 @@ class OutputSettings(Section):
         "superfast", description="x264 speed"
     )
     thumbnails: bool = Field(True, description="one small picture for each identity")
+    blur: Literal["nobody", "heads", "people"] = Field(
+        "nobody", description="make people unrecognisable in every picture that is written or shown"
+    )
     report: bool = Field(True, description="report.html, one file to open in a browser")
 
 

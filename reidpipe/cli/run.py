@@ -46,6 +46,9 @@ Thumbnails = Annotated[
 Report = Annotated[
     bool | None, typer.Option("--report/--no-report", help="Write report.html, to be opened in a browser.")
 ]
+Blur = Annotated[
+    str | None, typer.Option(help="Make heads or people unrecognisable in every picture that is written or shown.")
+]
 Realtime = Annotated[bool, typer.Option("--realtime", help="Play recordings as if they were live cameras.")]
 Retries = Annotated[
     int | None, typer.Option("--max-retries", help="Live: give a camera up after so many failed connections in a row.")
@@ -85,6 +88,7 @@ def run_command(
     trace: Trace = None,
     thumbnails: Thumbnails = None,
     report: Report = None,
+    blur: Blur = None,
     realtime: Realtime = False,
     max_retries: Retries = None,
     credentials: Credentials = None,
@@ -111,6 +115,7 @@ def run_command(
         "output.thumbnails": thumbnails,
         "output.report": report,
         "refine.enabled": refine,
+        "output.blur": blur,
         "live.max_retries": max_retries,
         "live.record": save_video or None,
         "live.serve": serve,

@@ -26,6 +26,7 @@ from reidpipe.live.tally import Tally
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
 from reidpipe.recorded import CameraResult, RunResult
+from reidpipe.sinks.blur import blurred
 from reidpipe.sinks.files import prepare_folder
 from reidpipe.sinks.remote import shown_address
 from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
@@ -221,6 +222,8 @@ class LiveRun:
         found = iter(self._pipeline.detect(chosen) if chosen else [])
         detections: list[Detections | None] = [next(found) if detect else None for detect in step.detect]
         for result in self._pipeline.follow(step.frames, detections):
+            # From here on pictures leave: files, video, the status page.
+            result = blurred(result, self._config.output.blur)
             age_s = self._clock.now() - result.frame.time_s
             outputs.write(result, age_s)
             self._note(result, age_s)

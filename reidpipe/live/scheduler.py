@@ -108,7 +108,7 @@ class Scheduler:
         detect: list[bool] = []
         room = self.batch
         self._steps += 1
-        for turn in sorted(self._turns.values(), key=lambda turn: turn.served):
+        for turn in sorted(self._turns.values(), key=lambda turn: (turn.served, turn.frames)):
             waiting_s = turn.source.box.waiting_s
             if waiting_s is None or waiting_s < turn.taken_s + self.level.frame_gap_s - _SLACK_S:
                 continue
