@@ -116,11 +116,7 @@ def run_command(
         "output.report": report,
         "refine.enabled": refine,
         "output.blur": blur,
-        "live.max_retries": max_retries,
-        "live.record": save_video or None,
-        "live.serve": serve,
-        "live.send": send,
-        "live.credentials": None if credentials is None else str(credentials),
+        **_live(max_retries, credentials, serve, send, record=save_video),
         **_replay(detections or []),
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
@@ -143,6 +139,19 @@ def _runner(sources: list[str], *, realtime: bool) -> Callable[..., RunResult]:
     from reidpipe.recorded import run
 
     return run
+
+
+def _live(
+    max_retries: int | None, credentials: Path | None, serve: str | None, send: list[str] | None, *, record: bool | None
+) -> dict[str, Any]:
+    """Options of live runs as settings. Recording for weeks must be asked for."""
+    return {
+        "live.max_retries": max_retries,
+        "live.record": record or None,
+        "live.serve": serve,
+        "live.send": send,
+        "live.credentials": None if credentials is None else str(credentials),
+    }
 
 
 def _replay(pairs: list[str]) -> dict[str, Any]:
