@@ -72,6 +72,8 @@ def assign(candidates: Candidates, *, limit: float) -> tuple[Ids, Ids]:
 
 
 def _solve(candidates: Candidates, limit: float) -> tuple[Ids, Ids]:
+    if candidates.rows.max() < FEW and candidates.columns.max() < FEW:
+        return _solve_dense(candidates, limit)  # a few rows without a candidate cost less than leaving them out
     row_ids, row = np.unique(candidates.rows, return_inverse=True)
     column_ids, column = np.unique(candidates.columns, return_inverse=True)
     solve = _solve_dense if min(len(row_ids), len(column_ids)) <= FEW else _solve_sparse

@@ -164,17 +164,17 @@ class TrackBook:
         if len(tracks) == 0:
             return tracks
         chosen = pairs.detection_of[tracks]
-        boxes = picture.boxes[chosen]
-        scores = picture.scores[chosen]
-        states = self.kalman.update(self.states[:, :, tracks], self.kalman.measure(boxes), noise=noise(scores))
-        self.states[:, :, tracks] = states
+        boxes, scores = picture.boxes[chosen], picture.scores[chosen]
+        where = slice(None) if len(tracks) == len(self) else tracks  # everybody was found: no picking and putting back
+        states = self.kalman.update(self.states[:, :, where], self.kalman.measure(boxes), noise=noise(scores))
+        self.states[:, :, where] = states
         shown = self.kalman.boxes(states)
-        self.boxes[tracks] = shown + np.float32(measured) * (boxes - shown) if measured else shown
-        self.scores[tracks] = scores
-        self.seen_s[tracks] = self.time_s
-        self.hits[tracks] += 1
-        self.rows[tracks] = picture.rows[chosen]
-        self._confirm(tracks[(self.hits[tracks] >= self.min_hits) & (self.ids[tracks] == NO_ID)])
+        self.boxes[where] = shown + np.float32(measured) * (boxes - shown) if measured else shown
+        self.scores[where] = scores
+        self.seen_s[where] = self.time_s
+        self.hits[where] += 1
+        self.rows[where] = picture.rows[chosen]
+        self._confirm(((self.hits >= self.min_hits) & (self.ids == NO_ID) & (self.rows >= 0)).nonzero()[0])
         return tracks
 
     def begin(self, picture: Picture, chosen: Ids, *, confirmed: bool = False) -> None:
@@ -217,7 +217,10 @@ class TrackBook:
             The tracks to end, bool ``(N,)``.
         """
         gone = np.zeros(len(self), np.bool_)
-        lost = (self.confirmed & (self.rows < 0) & self.awake).nonzero()[0]
+        missed = self.rows < 0
+        if not missed.any():
+            return gone
+        lost = (self.confirmed & missed & self.awake).nonzero()[0]
         if len(lost) == 0:
             return gone
         seen = (self.confirmed & (self.rows >= 0)).nonzero()[0]

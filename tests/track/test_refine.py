@@ -109,6 +109,7 @@ def test_refine_refuses_limits_out_of_range() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_refine_on_real_detections(shared_data: Path) -> None:
     """Floors just under what docs/tracker.md states."""
     from tools.bench_trackers import evaluate, load
