@@ -91,13 +91,13 @@ def test_find_gallery_checks_that_its_parts_belong_together() -> None:
         Gallery("x", "m", whole.people, whole.vectors, np.zeros(6, np.int64), whole.cameras)
 
 
-def test_find_ranks_by_the_most_similar_vector() -> None:
+def test_find_puts_the_likeliest_first() -> None:
     known = gallery(30)
     matches = rank(known.vectors[20], known)
     assert matches[0].candidate.global_id == 7
     assert matches[0].similarity == pytest.approx(1.0, abs=1e-6)
-    best = [match.similarity for match in matches]
-    assert best == sorted(best, reverse=True)
+    chances = [match.probability for match in matches]
+    assert chances == sorted(chances, reverse=True)
     assert len(matches) == 30
     cosines = known.vectors[18:21] @ known.vectors[20]
     mean = known.vectors[18:21].mean(axis=0)

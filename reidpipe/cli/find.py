@@ -40,7 +40,7 @@ def find_command(
     backend: Backend = None,
     threads: Threads = None,
 ) -> None:
-    """Find the person of a photo among the identities of a run, the most similar first."""
+    """Find the person of a photo among the identities of a run, the likeliest first."""
     from reidpipe.find import choose_person, load_gallery, rank, write_sheet
     from reidpipe.find.models import detector_for, embedder_for
     from reidpipe.find.photo import open_photo

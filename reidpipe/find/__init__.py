@@ -1,10 +1,10 @@
-"""Find this person: a photo in, the identities that look most like it out."""
+"""Find this person: a photo in, the identities that may be that person out."""
 
 from __future__ import annotations
 
 from reidpipe.find.gallery import Candidate, Gallery, Sighting, load_gallery
 from reidpipe.find.photo import Photo, choose_person, open_photo
-from reidpipe.find.rank import Match, rank
+from reidpipe.find.ranking import Match, rank
 from reidpipe.find.sheet import write_sheet
 
 __all__ = [

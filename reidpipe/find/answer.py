@@ -8,7 +8,7 @@ from typing import Any
 
 from reidpipe.find.gallery import Gallery
 from reidpipe.find.photo import Photo
-from reidpipe.find.rank import Match
+from reidpipe.find.ranking import Match
 from reidpipe.report.clock import Clock
 
 __all__ = ["FIND_SCHEMA", "answer_record", "describe"]

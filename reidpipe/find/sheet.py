@@ -10,7 +10,7 @@ import numpy as np
 from reidpipe.errors import ConfigError
 from reidpipe.find.gallery import Candidate
 from reidpipe.find.photo import Photo
-from reidpipe.find.rank import Match
+from reidpipe.find.ranking import Match
 from reidpipe.sinks.files import write_bytes
 from reidpipe.types import Image
 

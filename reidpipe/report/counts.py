@@ -133,20 +133,21 @@ def _tallies(cells: Sequence[Ids], owners: Ids, certainty: Certainty | None) -> 
     where = np.repeat(np.arange(len(cells)), [len(rows) for rows in cells])
     rows = np.concatenate(cells)
     rng = np.random.default_rng(0)
+    rival_odds = np.array([rival.odds for rival in certainty.rivals])
     recounts = np.empty((DRAWS, len(cells)))
     for draw in range(DRAWS):
-        labels = _recount(owners, certainty, rng)
+        labels = _recount(owners, certainty, rival_odds, rng)
         seen = np.unique(where * (2 * len(owners)) + labels[rows])
         recounts[draw] = np.bincount(seen // (2 * len(owners)), minlength=len(cells))
     low, high = np.quantile(recounts, BAND, axis=0, method="nearest").astype(int)
     return [Tally(n, min(n, int(a)), max(n, int(b))) for n, a, b in zip(counts, low, high, strict=True)]
 
 
-def _recount(owners: Ids, certainty: Certainty, rng: np.random.Generator) -> Ids:
+def _recount(owners: Ids, certainty: Certainty, rival_odds: Wide, rng: np.random.Generator) -> Ids:
     """Whose each visit is when chance decides what is doubtful, int64 ``(N,)`` below 2 N."""
     shift = float(rng.normal(0.0, 1.0)) * certainty.shift_std
-    people = int(owners.max()) + 1
-    labels = _merged(people, certainty, shift, rng)[owners]
+    chosen = np.flatnonzero(rng.random(len(rival_odds)) < probability(rival_odds + shift))
+    labels = _merged(int(owners.max()) + 1, certainty, chosen)[owners]
     sizes = np.bincount(owners)[owners]
     chance = rng.random(len(owners))
     # The two visits of a person who has only two hang on one and the same link: one throw decides.
@@ -158,13 +159,11 @@ def _recount(owners: Ids, certainty: Certainty, rng: np.random.Generator) -> Ids
     return np.where(parted, len(owners) + np.arange(len(owners)), labels)
 
 
-def _merged(people: int, certainty: Certainty, shift: float, rng: np.random.Generator) -> Ids:
-    """Which identities are one in this throw, int64 ``(people,)``."""
+def _merged(people: int, certainty: Certainty, chosen: Ids) -> Ids:
+    """Which identities are one when the chosen rivals are, int64 ``(people,)``; likelier ones come first."""
     labels = np.arange(people)
-    odds = np.array([rival.odds for rival in certainty.rivals])
-    hits = np.flatnonzero(rng.random(len(odds)) < probability(odds + shift))
     groups: dict[int, set[int]] = {}
-    for hit in hits.tolist():
+    for hit in chosen.tolist():
         rival: Rival = certainty.rivals[hit]
         a, b = int(labels[rival.a]), int(labels[rival.b])
         one, other = groups.get(a, {a}), groups.get(b, {b})

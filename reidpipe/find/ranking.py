@@ -1,4 +1,4 @@
-"""From one vector to the identities that look most like it, and how likely each is the person."""
+"""From one vector to the identities that may be the person, and how likely each is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import Scale
-from reidpipe.associate.evidence import COSINE
+from reidpipe.associate.calibrate import Calibration, Scale
 from reidpipe.associate.features import remove_bias
 from reidpipe.find.gallery import Candidate, Gallery
 from reidpipe.types import Vectors
@@ -16,6 +15,13 @@ from reidpipe.types import Vectors
 __all__ = ["Match", "rank"]
 
 Wide = NDArray[np.float64]
+
+PHOTO = Calibration(slope=17.0, even=0.26)
+"""Log-odds of one crop against one track, on the common scale; least log-loss on Market-1501 (the test people, whom the
+embedder never saw; galleries of 15 to 300 people, a third of the photos of somebody else)."""
+
+MOST = 12.0
+"""Largest log-odds of one comparison, either way."""
 
 STRANGER_PAIRS = 20_000
 
@@ -38,16 +44,16 @@ class Match:
 
 
 def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Match]:
-    """All identities of a gallery, the most similar first.
+    """All identities of a gallery, the likeliest first.
 
-    The order is that of the highest cosine to any vector of the identity (equal ones: of the cosine to their mean):
-    somebody photographed from behind is like those stays where the back was seen, whatever the others are like.
+    The camera's own part is removed from all vectors (the photo counts as a camera of its own), and cosines are brought
+    to the common scale by how alike strangers are in this gallery. Each cosine then gives a likelihood ratio of same to
+    different person (``PHOTO``). Those of an identity's vectors are averaged, since the photo shows one of its sides:
+    somebody photographed from behind is like those stays where the back was seen, whatever the others are like. Bayes'
+    rule weighs all identities against each other and against "nobody of these", which has the prior ``1 - present``.
 
-    The probability uses the association's shipped calibration: the camera's own part is removed from all vectors (the
-    photo counts as a camera of its own), cosines are brought to the common scale by how alike strangers are in this
-    gallery, and each gives a likelihood ratio of same to different person. Those of an identity's vectors are averaged,
-    since the photo shows one of its sides; Bayes' rule then weighs all identities against each other and against
-    "nobody of these", which has the prior ``1 - present``.
+    On single crops of Market-1501 against the mean vectors of the tracks of 200 people in other cameras this order has
+    the right person first for 77 in 100, the highest cosine for 71, the cosine to the identity's mean for 73.
 
     Args:
         query: float32 ``(D,)`` of unit length.
@@ -68,7 +74,7 @@ def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Matc
     lengths = np.linalg.norm(means, axis=1)
     mean = np.clip(means @ query / np.where(lengths > 1e-9, lengths, 1.0), -1.0, 1.0)
     chances = _probabilities(query, gallery, present)
-    order = np.lexsort((np.arange(count), -mean, -best))
+    order = np.lexsort((np.arange(count), -best, -chances))
     return [Match(gallery.people[i], float(best[i]), float(mean[i]), float(chances[i])) for i in order]
 
 
@@ -81,7 +87,8 @@ def _probabilities(query: Vectors, gallery: Gallery, present: float) -> Wide:
         people=2.0,
     )
     scale = Scale.of(_strangers(clean[:-1]))
-    odds = COSINE.log_odds(scale.apply((clean[:-1] @ clean[-1]).astype(np.float64)))
+    likeness = scale.apply((clean[:-1] @ clean[-1]).astype(np.float64))
+    odds = np.clip(PHOTO.slope * (likeness - PHOTO.even), -MOST, MOST)
     count = len(gallery.people)
     ratio = np.bincount(gallery.owners, np.exp(odds), count) / np.bincount(gallery.owners, minlength=count)
     weight = present / count * ratio
