@@ -225,6 +225,10 @@ class LiveSettings(Section):
     )
     retry_max_s: float = Field(10.0, gt=0, le=3600, description="longest wait between connections, seconds")
     credentials: str | None = Field(None, description="YAML file with 'camera or host: user:password'")
+    detect_gap_s: Seconds = Field(
+        0.0,
+        description="least time between detections of one camera, seconds; 0: every picture, as far as there is time",
+    )
     max_batch: int = Field(8, ge=1, le=256, description="most pictures in one detection")
     step_s: float = Field(0.2, gt=0, le=10, description="time that one step should take at most, seconds")
     max_tracks: int = Field(5000, ge=1, le=1_000_000, description="tracks remembered for identities.json")

@@ -15,7 +15,7 @@ from reidpipe.config import Config
 from reidpipe.errors import ReidpipeError, SinkError, SourceError
 from reidpipe.live.board import Board
 from reidpipe.live.outputs import Outputs
-from reidpipe.live.overload import Governor
+from reidpipe.live.overload import Governor, Level
 from reidpipe.live.recorder import Recorder
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
 from reidpipe.live.server import StatusServer
@@ -108,6 +108,7 @@ class LiveRun:
         self._stop = stop or threading.Event()
         self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
         self._governor = governor or Governor()
+        self._scheduler.level = self._level()
         self._tally = Tally(self._cameras, self._scheduler, clock)
         self._board: Board | None = None
         self._beat = time.monotonic()
@@ -237,8 +238,13 @@ class LiveRun:
             self._board.corrected(result.links)
         self._progress.frame(result.frame.camera, people=len(result.tracks))
 
-    def _new_level(self, outputs: Outputs) -> None:
+    def _level(self) -> Level:
+        """What the governor says, with detections no closer than the settings allow."""
         level = self._governor.level
+        return level._replace(detect_gap_s=max(level.detect_gap_s, self._config.live.detect_gap_s))
+
+    def _new_level(self, outputs: Outputs) -> None:
+        level = self._level()
         self._scheduler.level = level
         self._rations.gap_s = level.embed_gap_s
         outputs.events.load(self._clock.now(), level=self._governor.number, busy=self._governor.busy, **level._asdict())

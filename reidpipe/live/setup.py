@@ -36,6 +36,8 @@ def live_config(config: Config) -> Config:
     """
     if config.source.start_s:
         raise ConfigError("source.start_s: a live camera has no start to skip")
+    if config.source.every != 1:
+        raise ConfigError("source.every counts pictures, of which live cameras drop some: use live.detect_gap_s")
     online = config.associate
     if not isinstance(online, OnlineSettings):
         # What both associators know is kept; the rest belongs to the other one.
@@ -43,8 +45,7 @@ def live_config(config: Config) -> Config:
         online = OnlineSettings(**{name: getattr(online, name) for name in shared})
     if "max_identities" not in online.model_fields_set:
         online = online.model_copy(update={"max_identities": config.live.max_identities})
-    source = config.source.model_copy(update={"every": 1})
-    return config.model_copy(update={"associate": online, "source": source})
+    return config.model_copy(update={"associate": online})
 
 
 def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, realtime: bool) -> list[LiveCamera]:

@@ -103,6 +103,26 @@ def test_run_live_refuses_a_recording_among_cameras_without_realtime(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_run_live_detects_no_more_often_than_told(tmp_path: Path, fakes: Callable[..., None]) -> None:
+    clip = write_video(tmp_path / "a.mp4", frames=30, fps=30)
+    config = Config.load(overrides=["live.detect_gap_s=0.25"])
+    run_live([clip], tmp_path / "out", config=config, realtime=True)
+    counts = info(tmp_path / "out")["live"]["cameras"]["a"]
+    assert 1 <= counts["detected"] <= 4  # 0, 0.25, 0.5 and 0.75 s
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("source.every=2", "live.detect_gap_s"), ("source.start_s=1", "no start"), ("live.serve=x", "HOST:PORT")],
+)
+def test_run_live_refuses_settings_that_make_no_sense(
+    tmp_path: Path, fakes: Callable[..., None], setting: str, message: str
+) -> None:
+    clip = write_video(tmp_path / "a.mp4", frames=2)
+    with pytest.raises(ConfigError, match=message):
+        run_live([clip], tmp_path / "out", config=Config.load(overrides=[setting]), realtime=True)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_run_live_ends_when_a_stage_raises(tmp_path: Path, fakes: Callable[..., None], stage: str) -> None:
     fakes(**{stage: 3})
