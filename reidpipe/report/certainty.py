@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import SHIPPED_SPREAD, Scale
 from reidpipe.associate.continuity import follow_on
+from reidpipe.associate.decide import LEAST_PRIOR
 from reidpipe.associate.evidence import Views, compare_looks, find_places
 from reidpipe.associate.scene import Scene, see
 from reidpipe.report.results import Person
@@ -27,7 +28,6 @@ Wide = NDArray[np.float64]
 HALVES = 16
 MOST_PAIRS = 20_000
 LEAST_PROBABILITY = 0.01
-LEAST_PRIOR = -5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ def judge(
     *,
     paths: Mapping[TrackKey, Wide] | None = None,
     threshold: float | None = None,
+    prior: float | None = None,
 ) -> Certainty:
     """Certainty of every link of a run, and of every link that was not made.
 
@@ -80,6 +81,7 @@ def judge(
         vectors: float32 ``(N, D)`` unit rows, one for each visit, person by person.
         paths: track -> float64 ``(T, 5)``, time and box; where they are known, overlapping views count.
         threshold: the similarity limit that the run was told to use; None: it set itself.
+        prior: the log-odds before looking that the run ended with; None: from the sizes of its identities.
     """
     visits = [visit for person in people for visit in person.visits]
     if not visits:
@@ -95,7 +97,7 @@ def judge(
     rows = {visit.key: row for row, visit in enumerate(visits)}
     order = np.array([rows[tracklet.key] for tracklet in scene.tracklets])
     owners = np.repeat(np.arange(len(people)), [len(person.visits) for person in people])[order]
-    return _judge(scene, owners, order, threshold)
+    return _judge(scene, owners, order, _Rule(threshold, prior))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,15 @@ class _Weighed:
     scale: Scale
 
 
-def _weigh(scene: Scene, owners: Ids, threshold: float | None) -> _Weighed:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What the run itself says of its limit, as far as it does: see ``judge``."""
+
+    threshold: float | None
+    prior: float | None
+
+
+def _weigh(scene: Scene, owners: Ids, rule: _Rule) -> _Weighed:
     """As ``associate.decide`` weighs pairs in its last round: looks, places, motion, the crowd."""
     scale = Scale.of(scene.strangers())
     places = find_places(scene, scale, Views())
@@ -129,19 +139,20 @@ def _weigh(scene: Scene, owners: Ids, threshold: float | None) -> _Weighed:
     pairs = np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
     looks = compare_looks(scene, pairs, scale, size=len(scene) / len(np.unique(owners)))
     calibration = looks.calibration
-    prior = _prior(owners, len(scene.together)) if threshold is None else calibration.prior(threshold)
+    prior = _prior(owners, len(scene.together)) if rule.prior is None else rule.prior
+    prior = prior if rule.threshold is None else calibration.prior(rule.threshold)
     odds = calibration.log_odds(looks.similarity) * scene.trust(pairs) + places.of(scene, pairs) + prior
     odds[np.searchsorted(codes, scene.codes(follows))] += follow_odds
     floor = min(float(calibration.log_odds(np.array(0.0))) + prior, -0.5)
     return _Weighed(pairs, odds, floor, calibration.limit(prior), calibration.slope, scale)
 
 
-def _judge(scene: Scene, owners: Ids, order: Ids, threshold: float | None) -> Certainty:
-    weighed = _weigh(scene, owners, threshold)
+def _judge(scene: Scene, owners: Ids, order: Ids, rule: _Rule) -> Certainty:
+    weighed = _weigh(scene, owners, rule)
     apart = owners[scene.together]
     links = np.empty(len(order))
     links[order] = _links(scene.quality, owners, weighed.pairs, weighed.odds, weighed.floor)
-    shift_std = 0.0 if threshold is not None else _shift_std(scene, owners, weighed)
+    shift_std = 0.0 if rule.threshold is not None else _shift_std(scene, owners, weighed)
     return Certainty(
         links=links,
         rivals=_rivals(scene.quality, owners, weighed.pairs, weighed.odds, weighed.floor, apart),
@@ -158,7 +169,8 @@ def _prior(owners: Ids, together: int) -> float:
     sizes = np.bincount(owners).astype(np.float64)
     possible = n * (n - 1) / 2 - together
     share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
-    return max(float(np.log(share / (1 - share))), LEAST_PRIOR)
+    crowded = n >= 3 * len(np.unique(owners))
+    return max(float(np.log(share / (1 - share))), LEAST_PRIOR[int(crowded)])
 
 
 def _shift_std(scene: Scene, owners: Ids, weighed: _Weighed) -> float:

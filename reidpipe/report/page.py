@@ -78,7 +78,14 @@ class _Material:
         certainty = None
         if results.vectors is not None and people:
             threshold = results.run["config"].get("associate", {}).get("threshold")
-            certainty = judge(people, results.vectors, paths=presence.paths, threshold=threshold)
+            said = results.run.get("association") or {}
+            certainty = judge(
+                people,
+                results.vectors,
+                paths=presence.paths,
+                threshold=threshold,
+                prior=said.get("prior_log_odds"),
+            )
         span = _span(results, presence)
         counts = count_people(people, results.cameras, presence.watches, certainty, make_bins(*span))
         return cls(results, presence, certainty, counts, Clock.of(*span), span)
