@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from reidpipe.associate.decide import decide
 from reidpipe.associate.evidence import Views
+from reidpipe.associate.remember import name_groups, recall
 from reidpipe.associate.scene import Scene, see
+from reidpipe.associate.store import Store
 from reidpipe.errors import ConfigError
 from reidpipe.types import Ids, Link, TrackKey, Tracklet
 
@@ -23,6 +26,7 @@ class OfflineAssociator:
         threshold: similarity above which two tracklets are one person; None (default) sets itself.
         false_match_rate: largest share of wrong pairs to accept, 0..1.
         overlap: let overlapping views find themselves, and use where people stand.
+        store: people of earlier runs, whose ids are continued, and where this run's are kept.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class OfflineAssociator:
         threshold: float | None = None,
         false_match_rate: float = 0.01,
         overlap: bool = True,
+        store: Store | None = None,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -39,6 +44,7 @@ class OfflineAssociator:
         self._threshold = threshold
         self._rate = false_match_rate
         self._overlap = overlap
+        self._store = store
         self._tracklets: dict[TrackKey, Tracklet] = {}
         self._next_id = 1
         self.report: dict[str, Any] = {}
@@ -51,16 +57,27 @@ class OfflineAssociator:
         return []
 
     def close(self) -> list[Link]:
-        """One link for each tracklet ever given, in order of first appearance."""
+        """One link for each tracklet ever given, in order of first appearance. Writes the store, where there is one."""
         if not self._tracklets:
             return []
-        scene = see(list(self._tracklets.values()))
+        recalled = recall(self._store) if self._store is not None else []
+        identity = {tracklet.key: global_id for global_id, tracklet in recalled}
+        scene = see([*self._tracklets.values(), *(tracklet for _, tracklet in recalled)])
+        views = Views() if self._overlap else None
+        decision = decide(scene, threshold=self._threshold, false_match_rate=self._rate, views=views)
+        known = [identity.get(t.key) for t in scene.tracklets]
+        if self._store is not None:
+            self._next_id = max(self._next_id, self._store.next_id())
+        names = name_groups(decision.labels, known, scene.quality.tolist(), next_id=self._next_id)
+        links = [link for link, old in zip(_links(scene, decision.labels, names), known, strict=True) if old is None]
+        identities = {link.global_id for link in links}
+        self._next_id = max(self._next_id, *(i + 1 for i in identities))
+        self.report = decision.report | {"identities": len(identities), "tracklets": len(links)}
+        if self._store is not None:
+            self.report["identities_known_before"] = len(identities & set(identity.values()))
+            self._store.write([(x.global_id, self._tracklets[x.key]) for x in links], now_s=time.time())
         self._tracklets = {}
-        decision = decide(
-            scene, threshold=self._threshold, false_match_rate=self._rate, views=Views() if self._overlap else None
-        )
-        self.report = decision.report
-        return self._links(scene, decision.labels)
+        return links
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own. Call after ``close``."""
@@ -68,16 +85,17 @@ class OfflineAssociator:
         self._next_id += len(links)
         return links
 
-    def _links(self, scene: Scene, labels: Ids) -> list[Link]:
-        vectors = scene.vectors.astype(np.float64)
-        sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
-        np.add.at(sums, labels, vectors)
-        end = max(t.last_s for t in scene.tracklets)
-        links = []
-        for i, tracklet in enumerate(scene.tracklets):
-            rest = sums[labels[i]] - vectors[i]
-            length = float(np.linalg.norm(rest))
-            similarity = float(vectors[i] @ rest / length) if length > 1e-6 else 1.0
-            links.append(Link(tracklet.key, self._next_id + int(labels[i]), similarity, end))
-        self._next_id += len(sums)
-        return links
+
+def _links(scene: Scene, labels: Ids, names: Sequence[int]) -> list[Link]:
+    """A link for each tracklet of the scene: similarity is the cosine to the rest of its group."""
+    vectors = scene.vectors.astype(np.float64)
+    sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
+    np.add.at(sums, labels, vectors)
+    end = max(t.last_s for t in scene.tracklets)
+    links = []
+    for i, tracklet in enumerate(scene.tracklets):
+        rest = sums[labels[i]] - vectors[i]
+        length = float(np.linalg.norm(rest))
+        similarity = float(vectors[i] @ rest / length) if length > 1e-6 else 1.0
+        links.append(Link(tracklet.key, names[int(labels[i])], similarity, end))
+    return links

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from reidpipe.associate.calibrate import Calibration
 from reidpipe.associate.evidence import COSINE
 from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.associate.remember import Diary
 from reidpipe.associate.review import Review
+from reidpipe.associate.store import Store
 from reidpipe.errors import ConfigError
 from reidpipe.types import Link, TrackKey, Tracklet
 
@@ -51,6 +53,7 @@ class OnlineAssociator:
         false_match_rate: see ``OfflineAssociator``; for the review.
         max_identities: size of the gallery.
         max_members: tracks remembered of each identity.
+        store: people of earlier runs, whose ids are continued, and where this run's are kept, window by window.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class OnlineAssociator:
         false_match_rate: float = 0.01,
         max_identities: int = 100_000,
         max_members: int = 12,
+        store: Store | None = None,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -87,6 +91,9 @@ class OnlineAssociator:
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
         self._next_id = 1
+        self._diary = Diary(store, self._gallery) if store is not None else None
+        if store is not None:
+            self._next_id = store.next_id()
 
     @property
     def report(self) -> dict[str, Any]:
@@ -107,7 +114,10 @@ class OnlineAssociator:
         if time_s < self._next_s:
             return []
         self._next_s = time_s + self._window_s
-        return self._decide(time_s, force=False)
+        links = self._decide(time_s, force=False)
+        if self._diary is not None:
+            self._diary.write(links)
+        return links
 
     def close(self) -> list[Link]:
         """Decide what is still open."""
@@ -116,6 +126,8 @@ class OnlineAssociator:
         if self._review_s:
             links += self._think_again(end)
         self._tracks.clear()
+        if self._diary is not None:
+            self._diary.write(links)
         return links
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
@@ -131,6 +143,8 @@ class OnlineAssociator:
         track.told = tracklet.vector
         self._dirty.add(tracklet.key)
         self._review.note(tracklet)
+        if self._diary is not None:
+            self._diary.note(tracklet)
 
     def _decide(self, time_s: float, *, force: bool) -> list[Link]:
         self._gallery.tidy()
@@ -145,7 +159,7 @@ class OnlineAssociator:
         self._dirty.clear()
         if self._reviewed_s is None:
             self._reviewed_s = time_s
-        if self._review_s and not force and time_s >= self._reviewed_s + self._review_s:
+        if self._review_s and not force and self._review.due and time_s >= self._reviewed_s + self._review_s:
             self._reviewed_s = time_s
             links += self._think_again(time_s)
         for key in [key for key, track in self._tracks.items() if track.tracklet.closed and track.global_id]:

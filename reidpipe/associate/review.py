@@ -33,9 +33,16 @@ class Review:
         self._threshold = threshold
         self._rate = false_match_rate
         self._views = Views()
+        self._news = 0
+
+    @property
+    def due(self) -> bool:
+        """True when a quarter as many tracklets came or changed since the last review as there are to look at."""
+        return self._news > 0 and self._news >= 0.25 * len(self.recent)
 
     def note(self, tracklet: Tracklet) -> None:
         """Take a new or changed tracklet."""
+        self._news += 1
         self.recent.pop(tracklet.key, None)
         self.recent[tracklet.key] = tracklet
         if len(self.recent) > self.limit:
@@ -43,12 +50,13 @@ class Review:
             del self.recent[ended[0] if ended else next(iter(self.recent))]
 
     def second_thoughts(self, ids: dict[TrackKey, int], gallery: Gallery) -> dict[TrackKey, tuple[int, int]]:
-        """Tracks whose identity should change: from, to. Numbers below 0 stand for identities to be made.
+        """Tracks of this run whose identity should change: from, to. Numbers below 0 stand for identities to be made.
 
         Args:
             ids: the identity of each recent track that has one.
             gallery: identities known, with their older tracks.
         """
+        self._news = 0
         known = [t for key, t in self.recent.items() if key in ids]
         older = _elders({ids[t.key] for t in known}, gallery, set(self.recent))
         if len(known) < 2:
@@ -60,7 +68,7 @@ class Review:
         return {
             t.key: (own[t.key], names[label])
             for t, label in zip(scene.tracklets, labels.tolist(), strict=True)
-            if names[label] != own[t.key]
+            if names[label] != own[t.key] and t.key.track_id >= 0
         }
 
 
