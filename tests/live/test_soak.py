@@ -9,8 +9,8 @@ from tools.soak_live import resources, soak
 
 def test_soak_keeps_nothing(tmp_path: Path) -> None:
     before = resources()
-    # People come every two seconds: 200 tracks in all, of which 40 may be remembered.
-    run = soak(4000, tmp_path / "out", cameras=2, identities=20, tracks=40)
+    # People come every two seconds: 80 tracks in all, of which 40 may be remembered.
+    run = soak(1600, tmp_path / "out", cameras=2, identities=20, tracks=40)
     after = resources()
     bounds = {
         "pipeline.alive": 20,
