@@ -27,6 +27,7 @@ Wide = NDArray[np.float64]
 
 HALVES = 16
 MOST_PAIRS = 20_000
+MOST_STD = 1.0
 LEAST_PROBABILITY = 0.01
 
 
@@ -139,7 +140,7 @@ def _weigh(scene: Scene, owners: Ids, rule: _Rule) -> _Weighed:
     pairs = np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
     looks = compare_looks(scene, pairs, scale, size=len(scene) / len(np.unique(owners)))
     calibration = looks.calibration
-    prior = _prior(owners, len(scene.together)) if rule.prior is None else rule.prior
+    prior = _prior(owners, len(scene.together), _least(owners)) if rule.prior is None else rule.prior
     prior = prior if rule.threshold is None else calibration.prior(rule.threshold)
     odds = calibration.log_odds(looks.similarity) * scene.trust(pairs) + places.of(scene, pairs) + prior
     odds[np.searchsorted(codes, scene.codes(follows))] += follow_odds
@@ -163,21 +164,26 @@ def _judge(scene: Scene, owners: Ids, order: Ids, rule: _Rule) -> Certainty:
     )
 
 
-def _prior(owners: Ids, together: int) -> float:
+def _prior(owners: Ids, together: int, least: float) -> float:
     """Log-odds that two tracks taken at random are one person, given who was found."""
     n = len(owners)
     sizes = np.bincount(owners).astype(np.float64)
     possible = n * (n - 1) / 2 - together
     share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
-    crowded = n >= 3 * len(np.unique(owners))
-    return max(float(np.log(share / (1 - share))), LEAST_PRIOR[int(crowded)])
+    return max(float(np.log(share / (1 - share))), least)
+
+
+def _least(owners: Ids) -> float:
+    """What the association allows the prior at least, by the number of tracks that each person has."""
+    return LEAST_PRIOR[int(len(owners) >= 3 * len(np.unique(owners)))]
 
 
 def _shift_std(scene: Scene, owners: Ids, weighed: _Weighed) -> float:
     """Standard deviation of the limit in log-odds, from random halves of the tracks (delete-half jackknife).
 
     Shao and Wu, Annals of Statistics 1989. Tracks are left out rather than pairs, which are not independent. Two things
-    move the limit: how alike strangers are, and how many tracks each person has.
+    move the limit: how alike strangers are, and how many tracks each person has. Of a handful of tracks the halves are
+    too small to say anything; what is known of other footage bounds it then.
     """
     rng = np.random.default_rng(0)
     ends = rng.integers(0, len(scene), size=(MOST_PAIRS, 2))
@@ -190,10 +196,10 @@ def _shift_std(scene: Scene, owners: Ids, weighed: _Weighed) -> float:
         scale = Scale.of(cosines[kept[ends].all(axis=1)])
         _, own = np.unique(owners[kept], return_inverse=True)
         together = int(kept[scene.together].all(axis=1).sum())
-        prior = _prior(own, together) if kept.any() else 0.0
+        prior = _prior(own, together, _least(owners)) if kept.any() else 0.0
         looks = weighed.slope * float(scale.apply(np.array(at_limit)) - weighed.limit)
-        moves.append(looks + prior - _prior(owners, len(scene.together)))
-    return float(np.sqrt(np.mean(np.square(moves))))
+        moves.append(looks + prior - _prior(owners, len(scene.together), _least(owners)))
+    return min(float(np.sqrt(np.mean(np.square(moves)))), MOST_STD)
 
 
 def _links(weights: Wide, owners: Ids, pairs: Ids, odds: Wide, floor: float) -> Wide:

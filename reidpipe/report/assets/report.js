@@ -235,7 +235,8 @@
     function axis() {
       const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
       const room = ((view[1] - view[0]) / width) * (data.dated ? 110 : 70);
-      const step = steps.find((one) => one >= room) || 604800;
+      const least = data.offset === null ? 0.1 : 1;
+      const step = steps.find((one) => one >= room && one >= least) || 604800;
       context.font = "12px " + theme.font;
       context.textAlign = "center";
       const shift = data.offset || 0;
