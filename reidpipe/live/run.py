@@ -76,7 +76,8 @@ def run_live(
         cameras = open_cameras([str(source) for source in sources], config, clock=clock, realtime=realtime)
         stack.callback(close_cameras, cameras)
         pipeline, rations = build_stages(config, [camera.camera for camera in cameras])
-        inputs = [*(camera.info.uri for camera in cameras), *config.detect.files.values()]
+        recordings = [camera.info.uri for camera in cameras if camera.info.frame_count is not None]
+        inputs = [*recordings, *config.detect.files.values()]
         folder = prepare_folder(out, overwrite=force, inputs=inputs)
         job = LiveRun(config, cameras, pipeline, rations, folder, clock, progress or Silent(), stop)
         return job.run()

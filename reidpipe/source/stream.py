@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import platform
 from collections.abc import Callable, Iterator
@@ -156,6 +157,8 @@ def _explain(error: BaseException, wait_s: float) -> str:
     for kind, text in known.items():
         if isinstance(error, kind):
             return text
+    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg says of unknown names and of broken connections
+        return "the address cannot be reached, or the connection broke"
     said = getattr(error, "strerror", None)  # FFmpeg's text for the number: without address
     return f"{said or type(error).__name__}".splitlines()[0]
 
