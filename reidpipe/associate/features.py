@@ -10,6 +10,10 @@ from reidpipe.types import Ids, Vectors
 __all__ = ["remove_bias", "unit_rows"]
 
 
+SPREAD_PULL = 150.0
+"""Rows; a variance needs more data than a mean."""
+
+
 def unit_rows(rows: NDArray[np.float64]) -> Vectors:
     """Each row at length 1, float32; a row without length becomes the first axis."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -21,10 +25,11 @@ def unit_rows(rows: NDArray[np.float64]) -> Vectors:
 def remove_bias(
     vectors: Vectors, cameras: Ids, weights: NDArray[np.float64], *, centre: Vectors | None = None, people: float = 4.0
 ) -> Vectors:
-    """Features without the mean of their camera, float32 ``(N, D)`` unit rows.
+    """Features without the mean and the spread of their camera, float32 ``(N, D)`` unit rows.
 
     The mean of a camera holds its light and colours, but with few people also their looks: it is pulled towards the
-    mean over all cameras, and that towards ``centre``, as if each had ``people`` more tracklets there.
+    mean over all cameras, and that towards ``centre``, as if each had ``people`` more tracklets there. The spread of
+    each coordinate is evened out in the same way, where there are enough tracklets to know it.
 
     Args:
         vectors: ``(N, D)``.
@@ -40,7 +45,16 @@ def remove_bias(
     for camera in np.unique(cameras):
         here = cameras == camera
         clean[here] = rows[here] - _pulled_mean(rows[here], weights[here], overall, people)
+    everywhere = _pulled_variance(clean, np.full(rows.shape[1], float((clean**2).mean())))
+    for camera in np.unique(cameras):
+        here = cameras == camera
+        clean[here] /= np.sqrt(_pulled_variance(clean[here], everywhere)) + 1e-9
     return unit_rows(clean)
+
+
+def _pulled_variance(rows: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each coordinate, as if there were ``SPREAD_PULL`` more rows of variance ``towards``."""
+    return np.asarray(((rows**2).sum(axis=0) + SPREAD_PULL * towards) / (len(rows) + SPREAD_PULL))
 
 
 def _pulled_mean(

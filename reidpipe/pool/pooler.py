@@ -35,15 +35,15 @@ class _Track:
 
 
 class QualityPooler:
-    """Collects each track's crops into a quality-weighted unit vector, a few prototypes and a coarse path.
+    """Collects each track's crops into one quality-weighted unit vector, a few prototypes and a coarse path.
 
     A track's first crop is asked for at once, whatever it looks like, so that every track that was ever fed by a
     detection has a vector. Later crops are asked for at growing intervals, and only when the person is in the clear;
     the number of crops grows with the logarithm of a track's age until ``refresh_s``, then slowly and evenly.
 
     Args:
-        method: how crops become one vector: ``quality`` and ``mean`` use every crop ever embedded; ``median``, ``gem``,
-            ``medoid`` and ``attention`` use the prototypes.
+        method: how crops become one vector: ``gem``, ``quality`` (both weighted by quality) and ``mean`` use every crop
+            ever embedded; ``median``, ``medoid`` and ``attention`` use the prototypes.
         prototypes: most crops kept of a track.
         first_gap_s: time between the first and the second crop, seconds.
         growth: each further gap is this much longer.
@@ -62,7 +62,7 @@ class QualityPooler:
     def __init__(
         self,
         *,
-        method: str = "quality",
+        method: str = "gem",
         prototypes: int = 12,
         first_gap_s: float = 0.2,
         growth: float = 1.6,
@@ -181,7 +181,10 @@ class QualityPooler:
     def _take(self, track: _Track, time_s: float, quality: float, vector: NDArray[np.float32]) -> None:
         weight = max(quality, LEAST_WEIGHT)
         share = 1.0 if self.method == "mean" else weight
-        track.total = share * vector.astype(np.float64) + (0.0 if track.total is None else track.total)
+        wide = vector.astype(np.float64)
+        track.total = share * (wide**3 if self.method == "gem" else wide) + (
+            0.0 if track.total is None else track.total
+        )
         track.weight += weight
         track.count += 1
         track.prototypes.add(time_s, weight, vector)
@@ -189,8 +192,8 @@ class QualityPooler:
         track.due_s = time_s + gap
 
     def _vector(self, track: _Track) -> NDArray[np.float32]:
-        if self.method in ("mean", "quality") and track.total is not None:
-            return unit(track.total)
+        if self.method in ("gem", "mean", "quality") and track.total is not None:
+            return unit(np.cbrt(track.total) if self.method == "gem" else track.total)
         kept = track.prototypes
         return unit(POOLING[self.method](kept.stacked().astype(np.float64), np.asarray(kept.weights)))
 
