@@ -100,7 +100,8 @@ class Store:
         self.dim = dim
         fresh = not path.exists() or path.stat().st_size == 0
         try:
-            self._db = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
+            # Opened by one thread, used by another: a live run associates beside the pictures. Never by two at once.
+            self._db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise SinkError(f"the store {path} cannot be opened: {error}") from error
         try:
