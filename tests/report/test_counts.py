@@ -31,7 +31,7 @@ PEOPLE = (
 def certainty(
     *links: float, rivals: tuple[Rival, ...] = (), apart: frozenset[tuple[int, int]] = frozenset()
 ) -> Certainty:
-    return Certainty(np.array(links), rivals, apart, 0.4, 0.0, 0.0)
+    return Certainty(np.array(links), np.full(len(links), -1), rivals, apart, 0.4, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,15 @@ def test_counts_band_holds_the_person_who_may_be_two() -> None:
     assert (counts.cameras["b"].low, counts.cameras["b"].high) == (2, 2)
 
 
+def test_counts_know_that_a_wrong_visit_is_mostly_of_somebody_listed() -> None:
+    # Both links of person 1 and 2 are surely wrong; where they belong to person 3, nobody new is there.
+    wrong = Certainty(np.array([-SURE] * 4 + [np.nan]), np.full(5, 2), (), frozenset(), 0.4, 0.0, 0.0)
+    total = count_people(PEOPLE, ["a", "b"], {}, wrong, make_bins(0, 4000)).total
+    assert (total.low, total.high) == (3, 5)
+    listed = [count_people(PEOPLE, ["a", "b"], {}, wrong, make_bins(0, 4000)).cameras["b"]]
+    assert listed[0].low == 1
+
+
 def test_counts_band_holds_the_two_who_may_be_one() -> None:
     rivals = (Rival(0, 2, DOUBTFUL),)
     counts = count_people(
@@ -100,7 +109,7 @@ def test_counts_band_grows_with_the_uncertainty_of_the_limit() -> None:
     links, rivals = [3.0, 3.0, 3.0, 3.0, np.nan], (Rival(0, 2, -3.0),)
     widths = []
     for shift_std in (0.0, 4.0):
-        known = Certainty(np.array(links), rivals, frozenset(), 0.4, 0.1, shift_std)
+        known = Certainty(np.array(links), np.full(5, -1), rivals, frozenset(), 0.4, 0.1, shift_std)
         total = count_people(PEOPLE, ["a", "b"], {}, known, make_bins(0, 4000)).total
         assert total.low is not None
         assert total.high is not None
