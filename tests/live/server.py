@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -125,6 +126,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.garbage = False
+        self.flip = 0.0  # share of the bytes that are spoiled
+        self._rng = random.Random(0)
         self.refuse = False
         self._cut = threading.Event()
         self._over = False
@@ -142,6 +145,9 @@ class Proxy:
     def cut(self) -> None:
         """Close every open connection, wherever it is."""
         self._cut.set()
+
+    def _spoiled(self, byte: int) -> int:
+        return byte ^ (1 << self._rng.randrange(8)) if self._rng.random() < self.flip else byte
 
     def _accept(self) -> None:
         while not self._over:
@@ -167,6 +173,8 @@ class Proxy:
                             return
                         if one is server and self.garbage:
                             data = os.urandom(len(data))
+                        elif one is server and self.flip:
+                            data = bytes(self._spoiled(byte) for byte in data)
                         (client if one is server else server).sendall(data)
                     except OSError:
                         return
