@@ -22,7 +22,7 @@ OPTIONS: dict[str, tuple[float, ...]] = {
     "max_age_s": (0.75, 1.5),
     "high_limit": (0.75, 0.85),
     "low_limit": (0.4, 0.6),
-    "surprise_limit": (7.0, 11.0),
+    "surprise_limit": (5.0, 9.0),
 }
 CONSTANTS: dict[str, tuple[float, ...]] = {
     "SCORE_WEIGHT": (0.1, 0.3),

@@ -40,7 +40,10 @@ class Picture:
     def of(cls, detections: Detections) -> Self:
         """Sort and leave out what cannot be tracked."""
         boxes, scores = detections.boxes, detections.scores
-        order = np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2], -scores))
+        order = (-scores).argsort(kind="stable")
+        ranked = scores[order]
+        if (ranked[1:] == ranked[:-1]).any():  # the place decides between equals
+            order = np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2], -scores))
         boxes = boxes[order]
         sides = boxes[:, 2:] - boxes[:, :2]
         if boxes.size and not (-MAX_PIXEL < boxes.min() <= boxes.max() < MAX_PIXEL and sides.min() > MIN_SIDE):

@@ -23,10 +23,12 @@ __all__ = ["History", "Refined", "refine"]
 
 Times = NDArray[np.float64]
 
-MEASURED_SHARE = 0.3
-"""Share of the detection in a smoothed box, as online."""
+MEASURED_SHARE = 0.2
+"""Share of the detection in a smoothed box."""
 SLACK = 0.06
 """Box heights, as online: what a detector's box may be off on top of the filter's noise."""
+LEAD_PICTURES = 4
+"""Over how many pictures the way is taken that leads back before the first row."""
 END_PICTURES = 40
 """How many pictures of a track's beginning and end say how it moves there."""
 
@@ -110,10 +112,11 @@ def refine(
     history: History,
     picture_times_s: Times,
     *,
-    fill_gap_s: float = 0.7,
+    fill_gap_s: float = 0.85,
     join_gap_s: float = 1.5,
     join_limit: float = 3.0,
-    min_length_s: float = 0.5,
+    min_length_s: float = 0.6,
+    lead_in: int = 2,
     vectors: Mapping[int, Vectors] | None = None,
     min_similarity: float = 0.5,
 ) -> Refined:
@@ -126,6 +129,8 @@ def refine(
         join_gap_s: a track can be the continuation of one that ended at most so long before, seconds; 0: never.
         join_limit: highest squared Mahalanobis distance (mean of forward and backward) between the two ends.
         min_length_s: tracks that live for less than this are dropped, seconds; they are mostly false alarms.
+        lead_in: pictures before a track's first row that are added, the way it moves there; a tracker that gives an id
+            at the second detection has seen the person once before, and people mostly were there a little earlier.
         vectors: track id -> its appearance, float32 ``(D,)`` of unit length, where known; two known appearances that
             differ are not joined.
         min_similarity: cosine that two appearances need for that, -1..1.
@@ -138,6 +143,7 @@ def refine(
         join_gap_s=(join_gap_s, 0, 1e9),
         join_limit=(join_limit, 0, 1e9),
         min_length_s=(min_length_s, 0, 1e9),
+        lead_in=(lead_in, 0, 1000),
         min_similarity=(min_similarity, -1, 1),
     )
     kalman = KalmanFilter(PEOPLE_MOTION)
@@ -145,9 +151,9 @@ def refine(
     joined = _joins(tracks, kalman, join_gap_s, join_limit, vectors or {}, min_similarity)
     tracks = _by_track(_renamed(history[history.measured], joined))
     short = [one for one, rows in tracks.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s]
-    parts = [
-        _filled(rows, picture_times_s, kalman, fill_gap_s) for one, rows in tracks.items() if one not in set(short)
-    ]
+    kept = [rows for one, rows in tracks.items() if one not in set(short)]
+    parts = [_filled(rows, picture_times_s, kalman, fill_gap_s) for rows in kept]
+    parts = [_led_in(rows, picture_times_s, lead_in) for rows in parts]
     return Refined(History._joined(parts), joined, tuple(short))
 
 
@@ -238,3 +244,19 @@ def _filled(rows: History, picture_times_s: Times, kalman: KalmanFilter, fill_ga
     scores = np.interp(times_s, rows.times_s, rows.scores).astype(np.float32)
     ids = np.full(len(times_s), rows.track_ids[0])
     return History(times_s, ids, shown, scores, seen)[near]
+
+
+def _led_in(rows: History, picture_times_s: Times, count: int) -> History:
+    """One track with the pictures before its first row, going back as it moves from there on."""
+    first = int(np.searchsorted(picture_times_s, rows.times_s[0]))
+    times_s = picture_times_s[max(0, first - count) : first]
+    if len(times_s) == 0 or len(rows) < 2:
+        return rows
+    far = min(len(rows) - 1, LEAD_PICTURES)
+    speed = (rows.boxes[far] - rows.boxes[0]) / np.float32(rows.times_s[far] - rows.times_s[0])
+    boxes = rows.boxes[0] + (times_s - rows.times_s[0]).astype(np.float32)[:, None] * speed
+    size = rows.boxes[0, 2:] - rows.boxes[0, :2]
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + size / 2)
+    ids, none = np.full(len(times_s), rows.track_ids[0]), np.zeros(len(times_s), np.bool_)
+    before = History(times_s, ids, boxes, np.full(len(times_s), rows.scores[0]), none)
+    return History._joined([before, rows])

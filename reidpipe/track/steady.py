@@ -86,7 +86,7 @@ class Steady:
         min_hits: int = 2,
         high_limit: float = 0.8,
         low_limit: float = 0.5,
-        surprise_limit: float = 9.0,
+        surprise_limit: float = 7.0,
         duplicate_overlap: float = 0.85,
         moving_camera: bool = True,
         appearance: bool = True,
