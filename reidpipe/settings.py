@@ -225,6 +225,9 @@ class LiveSettings(Section):
     )
     retry_max_s: float = Field(10.0, gt=0, le=3600, description="longest wait between connections, seconds")
     credentials: str | None = Field(None, description="YAML file with 'camera or host: user:password'")
+    cameras: str | None = Field(
+        None, description="YAML file with 'name: address'; may be changed while they run, to add, remove or pause some"
+    )
     detect_gap_s: Seconds = Field(
         0.0,
         description="least time between detections of one camera, seconds; 0: every picture, as far as there is time",

@@ -23,8 +23,8 @@ import numpy as np
 
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.config import Config
+from reidpipe.live.job import LiveRun
 from reidpipe.live.overload import Governor, Level
-from reidpipe.live.run import LiveRun
 from reidpipe.live.stages import RationedPooler, RenumberedTracker
 from reidpipe.pipeline import Pipeline
 from reidpipe.pool import QualityPooler

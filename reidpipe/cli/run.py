@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["run_command"]
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         help="Video files, image folders, MOTChallenge sequences, or live cameras (rtsp://, http://, webcam number); "
         "NAME=PATH names a camera."
@@ -70,7 +70,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and war
 
 
 def run_command(
-    sources: Sources,
+    sources: Sources = None,
     out: Out = Path("out"),
     force: Force = False,
     config: ConfigFile = None,
@@ -121,18 +121,18 @@ def run_command(
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
     with stop_on_signals() as stop, console_progress(quiet=quiet) as progress:
-        run = _runner(sources, realtime=realtime)
-        result = run(sources, out, config=loaded, force=force, progress=progress, stop=stop)
+        run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
+        result = run(sources or [], out, config=loaded, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet)
     if result.status == "interrupted":
         raise typer.Exit(130)
 
 
-def _runner(sources: list[str], *, realtime: bool) -> Callable[..., RunResult]:
-    """The live run when any source is live, or is to be played as if it were."""
+def _runner(sources: list[str], *, realtime: bool, roster: str | None) -> Callable[..., RunResult]:
+    """The live run when any source is live, or is to be played as if it were, or a file names cameras."""
     from reidpipe.source.names import is_live, split_name
 
-    if realtime or any(is_live(split_name(source)[1]) for source in sources):
+    if realtime or roster is not None or any(is_live(split_name(source)[1]) for source in sources):
         from reidpipe.live import run_live
 
         return partial(run_live, realtime=realtime)

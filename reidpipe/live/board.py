@@ -46,18 +46,14 @@ class _Person:
 
 
 class Board:
-    """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each.
+    """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each."""
 
-    Args:
-        cameras: names.
-    """
-
-    def __init__(self, cameras: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: dict[str, FrameResult] = {}
         self._people: OrderedDict[int, _Person] = OrderedDict()
-        self._drawing = {camera: threading.Lock() for camera in cameras}
-        self._annotators = {camera: Annotator() for camera in cameras}
+        self._drawing: dict[str, threading.Lock] = {}
+        self._annotators: dict[str, Annotator] = {}
         self._drawn: dict[str, tuple[int, bytes]] = {}
 
     def see(self, result: FrameResult) -> None:
@@ -65,6 +61,8 @@ class Board:
         camera, time_s = result.frame.camera, result.frame.time_s
         with self._lock:
             self._newest[camera] = result
+            if camera not in self._drawing:
+                self._drawing[camera], self._annotators[camera] = threading.Lock(), Annotator()
             for row in np.flatnonzero(result.global_ids > 0).tolist():
                 self._see(int(result.global_ids[row]), camera, time_s, result, row)
             while len(self._people) > _PEOPLE:
@@ -93,6 +91,12 @@ class Board:
                 person = self._people.get(global_id)
                 if person is not None and len(person.visits) <= 1:
                     del self._people[global_id]
+
+    def remove(self, camera: str) -> None:
+        """A camera is not shown any more."""
+        with self._lock:
+            self._newest.pop(camera, None)
+            self._drawn.pop(camera, None)
 
     def picture(self, camera: str) -> bytes | None:
         """The newest picture of a camera with boxes and ids, JPEG; None when there is none."""

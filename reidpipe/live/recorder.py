@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,7 +41,6 @@ class Recorder:
 
     Args:
         folder: made.
-        cameras: names.
         fps: camera -> pictures per second now, 0.0 when unknown.
         segment_s: length of a file, seconds.
         quota_bytes: of all files together.
@@ -53,7 +52,6 @@ class Recorder:
     def __init__(
         self,
         folder: Path,
-        cameras: Sequence[str],
         *,
         fps: Callable[[str], float],
         segment_s: float = 300.0,
@@ -63,14 +61,13 @@ class Recorder:
         preset: str = "superfast",
     ) -> None:
         self._folder = folder
-        self._folders = {camera: camera_file(folder, camera, "") for camera in cameras}
         self._fps = fps
         self._segment_s = segment_s
         self._quota_bytes = quota_bytes
         self._trace_s = trace_s
         self._crf = crf
         self._preset = preset
-        self._queues: dict[str, deque[FrameResult]] = {camera: deque() for camera in cameras}
+        self._queues: dict[str, deque[FrameResult]] = {}
         self._segments: dict[str, _Segment] = {}
         self._annotators: dict[str, Annotator] = {}
         self._changed = threading.Condition()
@@ -86,7 +83,7 @@ class Recorder:
         with self._changed:
             if self._closing:
                 return
-            queue = self._queues[result.frame.camera]
+            queue = self._queues.setdefault(result.frame.camera, deque())
             if len(queue) >= _WAITING:
                 queue.popleft()
                 self.lost += 1
@@ -144,7 +141,7 @@ class Recorder:
             self._keep_quota()
             start = datetime.fromtimestamp(result.frame.time_s, UTC)
             fps = self._fps(camera) or _GUESSED_FPS
-            path = self._folders[camera] / f"{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03d}Z.mp4"
+            path = camera_file(self._folder, camera, "") / f"{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03d}Z.mp4"
             writer = VideoWriter(path, fps=fps, crf=self._crf, preset=self._preset)
             segment = self._segments[camera] = _Segment(writer, result, size)
             self._annotators[camera] = Annotator(trace_s=self._trace_s, fps=fps)

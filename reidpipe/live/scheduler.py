@@ -74,7 +74,7 @@ class Scheduler:
     """
 
     def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 8, step_s: float = 0.2) -> None:
-        self._turns = {source.camera: _Turn(source) for source in sources}
+        self._turns: dict[str, _Turn] = {}
         self._max_batch = max_batch
         self._step_s = step_s
         self._cost_s: float | None = None
@@ -82,7 +82,16 @@ class Scheduler:
         self._wake = threading.Event()
         self.level = Level()
         for source in sources:
-            source.box.listen(self._wake.set)
+            self.add(source)
+
+    def add(self, source: LiveCamera) -> None:
+        """One more camera."""
+        self._turns[source.camera] = _Turn(source)
+        source.box.listen(self._wake.set)
+
+    def remove(self, camera: str) -> None:
+        """A camera is not asked any more."""
+        del self._turns[camera]
 
     def wait(self, timeout_s: float) -> None:
         """Until something happens in a mailbox."""

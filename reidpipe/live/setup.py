@@ -23,7 +23,7 @@ from reidpipe.source.realtime import RealtimeSource
 from reidpipe.source.wallclock import RunClock
 from reidpipe.stages import stage_class
 
-__all__ = ["build_stages", "close_cameras", "live_config", "open_cameras"]
+__all__ = ["build_stages", "close_cameras", "live_config", "open_camera", "open_cameras"]
 
 _CLOSE_S = 1.0
 
@@ -52,37 +52,42 @@ def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, rea
     """One camera for each source, none started yet.
 
     Raises:
-        ConfigError: nothing given, a name twice, or a recording without ``realtime``.
+        ConfigError: a name twice, or a recording without ``realtime``.
         SourceError: a recording cannot be opened.
     """
-    if not sources:
-        raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
-    live = config.live
     cameras: list[LiveCamera] = []
     try:
         for name, uri in name_cameras(sources):
-            if is_live(uri):
-                cameras.append(
-                    LiveSource(
-                        uri,
-                        camera=name,
-                        transport=live.transport,
-                        open_timeout_s=live.open_timeout_s,
-                        stall_s=live.stall_s,
-                        max_retries=live.max_retries,
-                        credentials=live.credentials,
-                        backoff=Backoff(first_s=live.retry_s, longest_s=max(live.retry_s, live.retry_max_s)),
-                        clock=clock,
-                    )
-                )
-            elif realtime:
-                cameras.append(RealtimeSource(open_source(uri, camera=name), clock=clock))
-            else:
-                raise ConfigError(f"{redact(uri)} is a recording among live cameras: add --realtime to play it as one")
+            cameras.append(open_camera(name, uri, config, clock=clock, realtime=realtime))
     except BaseException:
         close_cameras(cameras)
         raise
     return cameras
+
+
+def open_camera(name: str, uri: str, config: Config, *, clock: RunClock, realtime: bool) -> LiveCamera:
+    """A camera, not started yet.
+
+    Raises:
+        ConfigError: a recording without ``realtime``.
+        SourceError: a recording cannot be opened.
+    """
+    live = config.live
+    if is_live(uri):
+        return LiveSource(
+            uri,
+            camera=name,
+            transport=live.transport,
+            open_timeout_s=live.open_timeout_s,
+            stall_s=live.stall_s,
+            max_retries=live.max_retries,
+            credentials=live.credentials,
+            backoff=Backoff(first_s=live.retry_s, longest_s=max(live.retry_s, live.retry_max_s)),
+            clock=clock,
+        )
+    if realtime:
+        return RealtimeSource(open_source(uri, camera=name), clock=clock)
+    raise ConfigError(f"{redact(uri)} is a recording among live cameras: add --realtime to play it as one")
 
 
 def build_stages(config: Config, names: Sequence[str]) -> tuple[Pipeline, RationedPooler]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,12 +33,12 @@ class Tally:
         self._cameras = cameras
         self._scheduler = scheduler
         self._clock = clock
-        self._people = dict.fromkeys(cameras, 0)
+        self._people: defaultdict[str, int] = defaultdict(int)
         self._newest_s: dict[str, float] = {}
-        self._last_id = dict.fromkeys(cameras, 0)
+        self._last_id: defaultdict[str, int] = defaultdict(int)
         self.ages = Ages()
         self.recent = RecentAges()
-        self.tracks = dict.fromkeys(cameras, 0)
+        self.tracks: defaultdict[str, int] = defaultdict(int)
 
     def note(self, result: FrameResult, age_s: float, now: float) -> None:
         """Take one picture; ``now`` in monotonic seconds."""

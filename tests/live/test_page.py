@@ -34,7 +34,7 @@ def chromium(program: str, folder: Path, *options: str) -> str:
 
 
 def test_page_shows_cameras_and_people_and_says_nothing_unsafe(browse: str, tmp_path: Path) -> None:
-    board = Board(["gate", "yard"])
+    board = Board()
     board.see(result(0, [3, 8, -1]))
     server = StatusServer("127.0.0.1:0", snapshot=lambda: SNAPSHOT, board=board, token=None)
     try:
@@ -60,7 +60,7 @@ def test_page_name_of_a_camera_is_text_and_nothing_else(browse: str, tmp_path: P
 
     name = "<img src=x onerror=alert(1)>&\"'"
     snapshot = replace(SNAPSHOT, cameras=(replace(SNAPSHOT.cameras[0], camera=name),))
-    board = Board([name])
+    board = Board()
     board.see(result(0, [3], camera=name))
     server = StatusServer("127.0.0.1:0", snapshot=lambda: snapshot, board=board, token=None)
     try:

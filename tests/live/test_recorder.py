@@ -34,7 +34,7 @@ def feed(recorder: Recorder, *results: FrameResult) -> None:
 
 
 def make(folder: Path, **options: Any) -> Recorder:
-    return Recorder(folder, ("gate", "yard/1"), fps=lambda _: 10.0, **options)
+    return Recorder(folder, fps=lambda _: 10.0, **options)
 
 
 def test_recorder_writes_segments_that_play(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class Run:
         self._thread.start()
 
     def _run(self, sources: list[str], options: dict[str, Any]) -> None:
-        self.result = run_live(sources, self.out, config=QUICK, stop=self.stop, **options)
+        self.result = run_live(sources, self.out, stop=self.stop, **({"config": QUICK} | options))
 
     def events(self, name: str, camera: str) -> list[dict[str, Any]]:
         path = self.out / "events.jsonl"
@@ -209,3 +209,26 @@ def test_run_live_identities_and_ids_hold_over_a_reconnect(
     until(lambda: len(run.events("enter", "a")) == 2)
     run.end()
     assert not [record for record in read(run.out, "frames.jsonl", "frame") if record["age_s"] > 30]
+
+
+def test_run_live_cameras_are_added_paused_and_removed_while_it_runs(
+    tmp_path: Path, serve: Serve, fakes: Callable[..., None]
+) -> None:
+    server = serve({"/a": {"launch": pattern()}, "/b": {"launch": pattern()}})
+    file = tmp_path / "cameras.yaml"
+    file.write_text(f"a: {server.url('/a')}\n")
+    config = Config.load(overrides=["live.report_s=0.1", "live.record=true"], values={"live.cameras": str(file)})
+    run = Run([], tmp_path / "out", config=config)
+    until(lambda: bool(run.events("link", "a")))
+    file.write_text(f"a: {server.url('/a')}\nb: {server.url('/b')}\n")
+    until(lambda: bool(run.events("link", "b")))
+    file.write_text(f"a: {{uri: '{server.url('/a')}', paused: true}}\nb: {server.url('/b')}\n")
+    until(lambda: bool(run.events("camera_end", "a") and run.events("leave", "a")))
+    file.write_text("not: [yaml")
+    file.write_text(f"a: {server.url('/a')}\n")
+    until(lambda: len(run.events("camera_up", "a")) == 2 and len(run.events("camera_end", "b")) == 1)
+    until(lambda: len(run.events("enter", "a")) == 2)
+    run.end()
+    read(run.out, "events.jsonl", "event")
+    assert [source["camera"] for source in info(run.out)["sources"]] == ["a"]
+    assert sorted(path.name for path in (run.out / "video").iterdir()) == ["a", "b"]

@@ -44,7 +44,7 @@ def start(now: Now) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(board: Board | None = None, token: str | None = None, address: str = "127.0.0.1:0") -> StatusServer:
-            board = board or Board(["gate"])
+            board = board or Board()
             server = StatusServer(address, snapshot=lambda: now.value, board=board, token=token)
             stack.callback(server.close)
             return server
@@ -110,7 +110,7 @@ def test_server_page_needs_nothing_from_elsewhere(start: Start) -> None:
 
 
 def test_server_gives_pictures_and_people(start: Start) -> None:
-    board = Board(["gate", "back door"])
+    board = Board()
     server = start(board)
     assert get(server, "/camera/gate.jpg")[0] == 404
     board.see(result(0, [3, -1]))
@@ -201,7 +201,7 @@ def test_server_survives_garbage(start: Start) -> None:
 
 
 def test_board_is_bounded_and_keeps_those_seen_last() -> None:
-    board = Board(["gate", "yard"])
+    board = Board()
     for number in range(1, 1001):
         board.see(result(number, [number], camera="gate" if number % 2 else "yard"))
     people = board.state(SNAPSHOT)["people"]
@@ -214,7 +214,7 @@ def test_board_is_bounded_and_keeps_those_seen_last() -> None:
 
 
 def test_board_identity_that_nobody_has_any_more_goes() -> None:
-    board = Board(["gate"])
+    board = Board()
     board.see(result(0, [1, 2]))
     board.see(result(1, [1, 1]))
     board.corrected([Link(TrackKey("gate", 2), 1, 0.9, 1.0, previous=2)])
@@ -222,7 +222,7 @@ def test_board_identity_that_nobody_has_any_more_goes() -> None:
 
 
 def test_board_picture_is_drawn_once_for_all_who_look() -> None:
-    board = Board(["gate"])
+    board = Board()
     board.see(result(0, [1]))
     first = board.picture("gate")
     assert board.picture("gate") is first

@@ -1,0 +1,398 @@
+"""The loop of a live run, and what it tells."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from reidpipe.config import Config
+from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
+from reidpipe.live.board import Board
+from reidpipe.live.outputs import Outputs
+from reidpipe.live.overload import Governor, Level
+from reidpipe.live.recorder import Recorder
+from reidpipe.live.roster import Roster
+from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
+from reidpipe.live.server import StatusServer
+from reidpipe.live.setup import close_cameras
+from reidpipe.live.snapshot import Snapshot
+from reidpipe.live.stages import RationedPooler
+from reidpipe.live.tally import Tally
+from reidpipe.pipeline import Pipeline
+from reidpipe.progress import Progress
+from reidpipe.recorded import CameraResult, RunResult
+from reidpipe.sinks.blur import blurred
+from reidpipe.sinks.remote import shown_address
+from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
+from reidpipe.source.mailbox import Change
+from reidpipe.source.wallclock import RunClock
+from reidpipe.types import Detections, FrameResult
+
+__all__ = ["LiveRun"]
+
+_IDLE_S = 0.1
+_CLOCK_EVERY_S = 1.0
+_ROSTER_EVERY_S = 1.0
+_CLOCK_SET_S = 2.0
+_INFO_EVERY_S = 60.0
+
+
+class LiveRun:
+    """One run: the loop, and what it counts."""
+
+    def __init__(
+        self,
+        config: Config,
+        cameras: list[LiveCamera],
+        pipeline: Pipeline,
+        rations: RationedPooler,
+        folder: Path,
+        clock: RunClock,
+        progress: Progress,
+        stop: threading.Event | None,
+        *,
+        governor: Governor | None = None,
+        roster: Roster | None = None,
+        open_one: Callable[[str, str], LiveCamera] | None = None,
+    ) -> None:
+        self._roster = roster
+        self._open_one = open_one
+        self._config = config
+        self._cameras = {camera.camera: camera for camera in cameras}
+        self._pipeline = pipeline
+        self._rations = rations
+        self._folder = folder
+        self._clock = clock
+        self._progress = progress
+        self._stop = stop or threading.Event()
+        self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
+        self._governor = governor or Governor()
+        self._scheduler.level = self._level()
+        self._tally = Tally(self._cameras, self._scheduler, clock)
+        self._board: Board | None = None
+        self._beat = time.monotonic()
+        self._started = datetime.now(UTC)
+        self._begun = time.monotonic()
+        self._failures: dict[str, str] = {}
+        self._told_drops = dict.fromkeys(self._cameras, 0)
+        self._people = 0
+        self._due: dict[str, float] = {}
+        self._clock_off = False
+        self._output_errors: tuple[str, ...] = ()
+        self._roster_error = ""
+
+    def run(self) -> RunResult:
+        """Until stopped. run.json is written first and last, however it ends."""
+        outputs: Outputs | None = None
+        self._write_info("running", outputs)
+        try:
+            with ExitStack() as stack:
+                outputs = self._open_outputs()
+                stack.callback(outputs.close)
+                self._serve(stack, outputs)
+                self._progress.phase("live", dict.fromkeys(self._cameras))
+                for camera in self._cameras.values():
+                    camera.start()
+                self._loop(outputs)
+                self._finish(outputs)
+            self._raise_when_all_failed()
+        except Exception as error:
+            text = str(error) if isinstance(error, ReidpipeError) else f"{type(error).__name__}: {error}"
+            with suppress(SinkError):
+                self._write_info("failed", outputs, error=text)
+            raise
+        # A live camera has no end of its own: to be stopped is how its run is complete.
+        endless = self._roster is not None or any(camera.info.frame_count is None for camera in self._cameras.values())
+        status: Literal["complete", "interrupted"] = (
+            "interrupted" if self._stop.is_set() and not endless else "complete"
+        )
+        self._write_info(status, outputs)
+        return self._result(status, outputs)
+
+    def _open_outputs(self) -> Outputs:
+        live, output = self._config.live, self._config.output
+        recorder = None
+        if live.record:
+            recorder = Recorder(
+                self._folder / "video",
+                fps=lambda name: self._cameras[name].info.fps if name in self._cameras else 0.0,
+                segment_s=live.record_s,
+                quota_bytes=round(live.record_gb * 1e9),
+                trace_s=output.trace_s,
+                crf=output.crf,
+                preset=output.preset,
+            )
+        return Outputs(self._folder, live, thumbnails=output.thumbnails, recorder=recorder)
+
+    def _serve(self, stack: ExitStack, outputs: Outputs) -> None:
+        """The status page, when it is wanted."""
+        address = self._config.live.serve
+        if address is None:
+            return
+        self._board = Board()
+        server = StatusServer(
+            address,
+            snapshot=lambda: self.snapshot(outputs),
+            board=self._board,
+            token=os.environ.get("REIDPIPE_TOKEN") or None,
+        )
+        stack.callback(server.close)
+        self._progress.note(f"status page: {server.url}")
+
+    def snapshot(self, outputs: Outputs) -> Snapshot:
+        """How the run is now; may be called from any thread."""
+        now = time.monotonic()
+        return Snapshot(
+            cameras=tuple(self._tally.camera(name) for name in tuple(self._cameras)),
+            level=self._governor.number,
+            busy=self._governor.busy,
+            age_p50_s=self._tally.recent.percentile(0.5),
+            age_p99_s=self._tally.recent.percentile(0.99),
+            identities=outputs.memory.identities,
+            stage_seconds=dict(self._pipeline.seconds),
+            lost_lines=outputs.lost_lines,
+            lost_pictures=outputs.lost_pictures,
+            beat_s=now - self._beat,
+            uptime_s=now - self._begun,
+        )
+
+    def _loop(self, outputs: Outputs) -> None:
+        duration_s = self._config.source.duration_s
+        while not self._stop.is_set():
+            now = self._beat = time.monotonic()
+            if duration_s is not None and now - self._begun >= duration_s:
+                return
+            self._housekeeping(now, outputs)
+            step = self._scheduler.next()
+            if step is not None:
+                self._work(step, outputs)
+            elif self._is_over():
+                self._housekeeping(now, outputs)
+                return
+            else:
+                self._scheduler.wait(_IDLE_S)
+            worked_s = 0.0 if step is None else time.monotonic() - now
+            if self._governor.worked(worked_s, time.monotonic()):
+                self._new_level(outputs)
+
+    def _is_over(self) -> bool:
+        """Every camera has ended, and none can be added."""
+        boxes = [camera.box for camera in self._cameras.values()]
+        return self._roster is None and all(box.state == "ended" and box.waiting_s is None for box in boxes)
+
+    def _work(self, step: Step, outputs: Outputs) -> None:
+        """Detect some, follow all, write."""
+        begun = time.monotonic()
+        chosen = [frame for frame, detect in zip(step.frames, step.detect, strict=True) if detect]
+        found = iter(self._pipeline.detect(chosen) if chosen else [])
+        detections: list[Detections | None] = [next(found) if detect else None for detect in step.detect]
+        for result in self._pipeline.follow(step.frames, detections):
+            # From here on pictures leave: files, video, the status page.
+            result = blurred(result, self._config.output.blur)
+            age_s = self._clock.now() - result.frame.time_s
+            outputs.write(result, age_s)
+            self._note(result, age_s)
+        outputs.memory.closed(self._pipeline.take_closed())
+        self._scheduler.took(time.monotonic() - begun, len(chosen))
+
+    def _note(self, result: FrameResult, age_s: float) -> None:
+        self._tally.note(result, age_s, self._beat)
+        if self._board is not None:
+            self._board.see(result)
+            self._board.corrected(result.links)
+        self._progress.frame(result.frame.camera, people=len(result.tracks))
+
+    def _level(self) -> Level:
+        """What the governor says, with detections no closer than the settings allow."""
+        level = self._governor.level
+        return level._replace(detect_gap_s=max(level.detect_gap_s, self._config.live.detect_gap_s))
+
+    def _new_level(self, outputs: Outputs) -> None:
+        level = self._level()
+        self._scheduler.level = level
+        self._rations.gap_s = level.embed_gap_s
+        outputs.events.load(self._clock.now(), level=self._governor.number, busy=self._governor.busy, **level._asdict())
+
+    def _housekeeping(self, now: float, outputs: Outputs) -> None:
+        for camera in self._cameras.values():
+            for change in camera.box.changes():
+                self._changed(camera.camera, change, outputs)
+        if self._roster is not None and self._is_due("roster", now, _ROSTER_EVERY_S):
+            self._follow_roster(self._roster, outputs)
+        if self._is_due("clock", now, _CLOCK_EVERY_S):
+            self._follow_clock(outputs)
+        if outputs.errors != self._output_errors:
+            self._output_errors = outputs.errors
+            self._progress.note("; ".join(self._output_errors) or "all outputs can be written again")
+        if self._is_due("drops", now, self._config.live.report_s):
+            self._tell_drops(outputs)
+        if self._is_due("info", now, _INFO_EVERY_S):
+            with suppress(SinkError):  # a full disk must not end the run
+                self._write_info("running", outputs)
+
+    def _follow_roster(self, roster: Roster, outputs: Outputs) -> None:
+        """Cameras come and go as the file says; a file that is wrong changes nothing."""
+        try:
+            change = roster.poll()
+        except ConfigError as error:
+            if str(error) != self._roster_error:
+                self._progress.note(str(error))
+            self._roster_error = str(error)
+            return
+        self._roster_error = ""
+        if change is None or self._open_one is None:
+            return
+        for name in change.removed:
+            if name in self._cameras:
+                self._remove(name, outputs)
+        for name, uri in change.added.items():
+            try:
+                if name in self._cameras:
+                    raise ConfigError(f"{name}: a camera of that name was given already")
+                camera = self._open_one(name, uri)
+            except ReidpipeError as error:
+                self._progress.note(str(error))
+                continue
+            self._cameras[name] = camera
+            self._told_drops[name] = 0
+            self._scheduler.add(camera)
+            camera.start()
+        self._progress.phase("live", dict.fromkeys(self._cameras))
+
+    def _remove(self, name: str, outputs: Outputs) -> None:
+        camera = self._cameras[name]
+        threading.Thread(target=camera.close, daemon=True).start()
+        camera.box.drop()
+        self._tell_drops(outputs)
+        outputs.events.camera_end(name, self._clock.now(), "")
+        self._end_tracks(name, self._clock.now(), outputs)
+        self._scheduler.remove(name)
+        del self._cameras[name], self._told_drops[name]
+        self._failures.pop(name, None)
+        if self._board is not None:
+            self._board.remove(name)
+
+    def _is_due(self, name: str, now: float, every_s: float) -> bool:
+        if now < self._due.setdefault(name, now + every_s):
+            return False
+        self._due[name] = now + every_s
+        return True
+
+    def _follow_clock(self, outputs: Outputs) -> None:
+        offset_s = self._clock.follow()
+        off = abs(offset_s) > _CLOCK_SET_S
+        if off and not self._clock_off:
+            outputs.events.clock(self._clock.now(), offset_s)
+            self._progress.note(f"the system's clock was set by {offset_s:.0f} s: times of this run follow slowly")
+        self._clock_off = off
+
+    def _tell_drops(self, outputs: Outputs) -> None:
+        for name, camera in self._cameras.items():
+            dropped = camera.box.counts.dropped
+            if dropped > self._told_drops[name]:
+                outputs.events.drops(name, self._clock.now(), dropped - self._told_drops[name])
+                self._told_drops[name] = dropped
+
+    def _changed(self, name: str, change: Change, outputs: Outputs) -> None:
+        """A camera came, went, or will not come again."""
+        if change.state == "up":
+            self._scheduler.anew(name)
+            outputs.events.camera_up(name, change.time_s)
+            self._progress.note(f"{name}: up")
+            return
+        if change.state == "down":
+            outputs.events.camera_down(name, change.time_s, change.reason)
+            self._progress.note(f"{name}: down, {change.reason}")
+        elif change.state == "ended":
+            outputs.events.camera_end(name, change.time_s, change.reason)
+            if change.reason:
+                self._failures[name] = change.reason
+                self._progress.note(f"{name}: given up, {change.reason}")
+        self._end_tracks(name, change.time_s, outputs)
+
+    def _end_tracks(self, name: str, time_s: float, outputs: Outputs) -> None:
+        """Whoever was in the picture of a camera that is gone has left: nothing waits for its return."""
+        box = self._cameras[name].box
+        if box.state != "up":
+            box.drop()  # from before; it would begin tracks that nothing ends
+        self._tally.gone(name)
+        links = self._pipeline.close_camera(name)
+        outputs.events.links(links)
+        outputs.events.end_camera(name, time_s)
+        outputs.memory.links(links)
+        outputs.memory.closed(self._pipeline.take_closed())
+        outputs.memory.end_camera(name)
+
+    def _finish(self, outputs: Outputs) -> None:
+        """Cameras first, so that nothing new comes; then what is open is decided and written."""
+        close_cameras(self._cameras.values())
+        now_s = self._clock.now()
+        links = self._pipeline.close()
+        outputs.memory.closed(self._pipeline.take_closed())
+        outputs.events.links(links)
+        outputs.memory.links(links)
+        for name in self._cameras:
+            outputs.events.end_camera(name, now_s)
+        self._tell_drops(outputs)
+        with self._pipeline.timed("write"):
+            self._people = outputs.memory.write(self._folder)
+
+    def _raise_when_all_failed(self) -> None:
+        if self._failures and len(self._failures) == len(self._cameras) and not self._stop.is_set():
+            name, reason = next(iter(self._failures.items()))
+            raise SourceError(reason, camera=name)
+
+    def _result(self, status: Literal["complete", "interrupted"], outputs: Outputs | None) -> RunResult:
+        people = {} if outputs is None else outputs.memory.people()
+        cameras = tuple(
+            CameraResult(name, self._scheduler.frames(name), self._tally.tracks[name], people.get(name, 0))
+            for name in self._cameras
+        )
+        warnings = tuple(self._warnings(outputs))
+        return RunResult(self._folder, status, self._people, cameras, warnings, dict(self._pipeline.seconds))
+
+    def _warnings(self, outputs: Outputs | None) -> Iterator[str]:
+        for name, reason in self._failures.items():
+            yield f"{name}: {reason}"
+        for name, camera in self._cameras.items():
+            counts = camera.box.counts
+            if counts.dropped:
+                yield f"{name}: {counts.dropped} of {counts.received} pictures were dropped"
+        if outputs is not None and outputs.lost_lines:
+            yield f"{outputs.lost_lines} lines could not be written"
+        if outputs is not None and outputs.lost_pictures:
+            yield f"{outputs.lost_pictures} pictures are missing in the recorded video"
+        if outputs is not None and outputs.memory.forgotten:
+            yield f"identities.json holds the last tracks only: {outputs.memory.forgotten} older ones left out"
+
+    def _write_info(self, status: Status, outputs: Outputs | None, *, error: str | None = None) -> None:
+        reports = [
+            SourceReport(name, camera.info, self._scheduler.frames(name), self._failures.get(name))
+            for name, camera in self._cameras.items()
+        ]
+        write_run_info(
+            self._folder / "run.json",
+            status=status,
+            started=self._started,
+            config=_shown_config(self._config),
+            sources=reports,
+            counts={**self._pipeline.counts, "identities": self._people},
+            stage_seconds=self._pipeline.seconds,
+            wall_s=time.monotonic() - self._begun,
+            error=error,
+            warnings=list(self._warnings(outputs)),
+            live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
+        )
+
+
+def _shown_config(config: Config) -> dict[str, Any]:
+    """The settings for run.json: where events are sent may be a secret."""
+    shown: dict[str, Any] = config.model_dump(mode="json")
+    shown["live"]["send"] = [shown_address(address) for address in config.live.send]
+    return shown

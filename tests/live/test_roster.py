@@ -1,0 +1,63 @@
+"""Cameras from a file that is changed while they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reidpipe.errors import ConfigError
+from reidpipe.live.roster import Roster
+
+SECRET = "hunter2"
+
+
+def test_roster_reads_names_addresses_and_pauses(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text("gate: rtsp://10.0.0.7/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: true}\ndesk: 0\n")
+    roster = Roster(file)
+    assert roster.cameras == {"gate": "rtsp://10.0.0.7/s", "desk": "0"}
+    assert roster.poll() is None
+    file.write_text("gate: rtsp://10.0.0.9/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: false}\n")
+    change = roster.poll()
+    assert change is not None
+    assert sorted(change.removed) == ["desk", "gate"]
+    assert change.added == {"gate": "rtsp://10.0.0.9/s", "lobby": "rtsp://10.0.0.8/s"}
+    file.write_text("# the same\n" + file.read_text())
+    assert roster.poll() is None
+    file.write_text("")
+    change = roster.poll()
+    assert change is not None
+    assert sorted(change.removed) == ["gate", "lobby"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"gate: [rtsp://me:{SECRET}@h",
+        f"- rtsp://me:{SECRET}@h/s",
+        "gate: {url: rtsp://h/s}",
+        "gate: {uri: rtsp://h/s, paused: perhaps}",
+        "gate: true",
+        "gate:",
+        "../gate: rtsp://h/s",
+        "gate: rtsp://h/s\nGATE: rtsp://h/t",
+        f"{'x' * 65}: rtsp://h/s",
+    ],
+)
+def test_roster_that_is_wrong_is_told_without_secrets_and_changes_nothing(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        Roster(file)
+    assert SECRET not in str(caught.value)
+    file.write_text("a: rtsp://h/s")
+    roster = Roster(file)
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        roster.poll()
+    assert roster.cameras == {"a": "rtsp://h/s"}
+    assert roster.poll() is None  # told once
+    file.unlink()
+    with pytest.raises(ConfigError, match="cannot read"):
+        roster.poll()
