@@ -85,7 +85,7 @@ def open_sources(
         SourceError: one cannot be opened; those already open are closed.
     """
     if not uris:
-        raise ConfigError("no source given: name a video file, a folder of images, a MOTChallenge folder or a live camera")
+        raise ConfigError("no source given: name a video file, a folder of images, a MOTChallenge folder, a camera")
     opened: list[Source] = []
     try:
         for name, address in name_cameras(uris):
