@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.associate.calibrate import Scale
 from reidpipe.types import TrackKey, Tracklet, Vectors
 
 __all__ = ["CameraMeans", "Gallery", "Member"]
+
+
+TIDIED = 40
+"""Rows cleaned anew at one call of ``Gallery.tidy``."""
 
 
 @dataclass(slots=True)
@@ -88,10 +93,12 @@ class Gallery:
         self.limit = limit
         self.members = members
         self.means = CameraMeans()
+        self.scale = Scale()
         self.people: dict[int, _Person] = {}
         self._rows: list[int] = []
         self._matrix: Vectors = np.zeros((0, 0), np.float32)
         self._clean_at = 0.0
+        self._stale: list[int] = []
 
     def __len__(self) -> int:
         return len(self.people)
@@ -101,11 +108,13 @@ class Gallery:
         return self._rows
 
     def similarity(self, camera: str, vectors: Vectors) -> NDArray[np.float64]:
-        """Cosine of each vector to each identity, bias removed, float64 ``(N, M)``; columns as in ``ids``."""
+        """Cosine of each vector to each identity, bias removed, on the common scale, float64 ``(N, M)``; columns as in
+        ``ids``.
+        """
         if not self._rows:
             return np.zeros((len(vectors), 0))
         queries = np.stack([self.means.clean(camera, vector) for vector in vectors]).astype(np.float32)
-        return np.asarray(queries @ self._matrix[: len(self._rows)].T, dtype=np.float64)
+        return self.scale.apply((queries @ self._matrix[: len(self._rows)].T).astype(np.float64))
 
     def similarity_without(self, global_id: int, member: Member) -> float | None:
         """Cosine of a member to the rest of its identity; None when it is alone."""
@@ -149,12 +158,25 @@ class Gallery:
         )
 
     def tidy(self) -> None:
-        """Once the camera means have seen a third more tracks, clean every row anew (constant cost per track)."""
+        """Once the camera means have seen a third more tracks, clean every row anew, a few at each call: no pause."""
         total = self.means.total()
-        if total >= 4 / 3 * self._clean_at + 1:
+        if not self._stale and total >= 4 / 3 * self._clean_at + 1:
             self._clean_at = total
-            for person in self.people.values():
-                self._refresh(person)
+            self._stale = list(self.people)
+            self.scale = self._strangers()
+        for global_id in self._stale[-TIDIED:]:
+            if global_id in self.people:
+                self._refresh(self.people[global_id])
+        del self._stale[-TIDIED:]
+
+    def _strangers(self) -> Scale:
+        """How alike different identities are, from a fixed random choice of pairs."""
+        n = len(self._rows)
+        if n < 2:
+            return Scale()
+        i, j = np.random.default_rng(0).integers(0, n, size=(2, 2000))
+        rows = self._matrix[:n]
+        return Scale.of(np.einsum("ij,ij->i", rows[i[i != j]], rows[j[i != j]]).astype(np.float64), strength=200.0)
 
     def _mean(self, members: list[Member]) -> NDArray[np.float64]:
         total = sum(m.weight * self.means.clean(m.key.camera, m.vector) for m in members)

@@ -23,6 +23,9 @@ __all__ = ["OnlineAssociator"]
 
 FORBIDDEN = 1e6
 
+LEAST_PRIOR = -5.0
+"""Log-odds below which a larger gallery no longer raises the limit: most of it is not here now."""
+
 
 @dataclass(slots=True)
 class _Track:
@@ -190,7 +193,7 @@ class OnlineAssociator:
     def _limit(self) -> float:
         if self._threshold is not None:
             return self._threshold
-        return self._calibration.limit(-float(np.log(max(len(self._gallery), 2))))
+        return self._calibration.limit(max(-float(np.log(max(len(self._gallery), 2))), LEAST_PRIOR))
 
     def _odds(self, camera: str, tracks: list[_Track]) -> NDArray[np.float64]:
         similarity = self._gallery.similarity(camera, np.stack([t.tracklet.vector for t in tracks]))
@@ -229,7 +232,11 @@ class OnlineAssociator:
             return []
         limit = self._calibration.log_odds(np.asarray(self._limit()))
         rest = self._gallery.similarity_without(own, member)
-        here = 0.0 if rest is None else float(self._calibration.log_odds(np.asarray(rest)) - limit)
+        here = (
+            0.0
+            if rest is None
+            else float(self._calibration.log_odds(self._gallery.scale.apply(np.asarray(rest))) - limit)
+        )
         odds = self._odds(track.tracklet.key.camera, [track])[0]
         ids = self._gallery.ids()
         for j in np.argsort(-odds, kind="stable").tolist():

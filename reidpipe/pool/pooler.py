@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ class _Track:
     total: NDArray[np.float64] | None = None
     weight: float = 0.0
     count: int = 0
-    told_weight: float = field(default=0.0)
+    told_weight: float = 0.0
+    signed: bool = False
 
 
 class QualityPooler:
@@ -43,7 +44,8 @@ class QualityPooler:
 
     Args:
         method: how crops become one vector: ``gem``, ``quality`` (both weighted by quality) and ``mean`` use every crop
-            ever embedded; ``median``, ``medoid`` and ``attention`` use the prototypes.
+            ever embedded; ``median``, ``medoid`` and ``attention`` use the prototypes. ``gem`` is for features that end
+            in a rectifier (OSNet's); where one is below 0 it is the same as ``quality``.
         prototypes: most crops kept of a track.
         first_gap_s: time between the first and the second crop, seconds.
         growth: each further gap is this much longer.
@@ -182,9 +184,9 @@ class QualityPooler:
         weight = max(quality, LEAST_WEIGHT)
         share = 1.0 if self.method == "mean" else weight
         wide = vector.astype(np.float64)
-        track.total = share * (wide**3 if self.method == "gem" else wide) + (
-            0.0 if track.total is None else track.total
-        )
+        parts = np.stack([wide, wide**3]) if self.method == "gem" else wide[None]
+        track.total = share * parts + (0.0 if track.total is None else track.total)
+        track.signed |= bool(wide.min() < 0)
         track.weight += weight
         track.count += 1
         track.prototypes.add(time_s, weight, vector)
@@ -193,7 +195,9 @@ class QualityPooler:
 
     def _vector(self, track: _Track) -> NDArray[np.float32]:
         if self.method in ("gem", "mean", "quality") and track.total is not None:
-            return unit(np.cbrt(track.total) if self.method == "gem" else track.total)
+            if self.method == "gem" and not track.signed:
+                return unit(np.cbrt(track.total[1]))
+            return unit(track.total[0])
         kept = track.prototypes
         return unit(POOLING[self.method](kept.stacked().astype(np.float64), np.asarray(kept.weights)))
 

@@ -139,3 +139,14 @@ def test_pooler_refuses_values_out_of_range() -> None:
         QualityPooler(method="best")
     with pytest.raises(ConfigError, match="prototypes"):
         QualityPooler(prototypes=0)
+
+
+def test_pooler_takes_the_plain_mean_of_features_with_negative_parts() -> None:
+    first, second = np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32)
+    for sign, wanted in ((1.0, np.cbrt([0.75, 0.25])), (-1.0, np.array([0.75, -0.25]))):
+        pooler = QualityPooler()
+        for time_s, vector in ((0.0, first), (1.0, sign * second), (2.0, first), (3.0, first)):
+            detections, tracks = seen([CLEAR], [1])
+            pooler.update(frame(time_s), detections.with_embeddings(np.array([0]), vector[None]), tracks)
+        (tracklet,) = pooler.close()
+        assert np.allclose(tracklet.vector[:2], wanted / np.linalg.norm(wanted), atol=1e-6)
