@@ -41,6 +41,9 @@ class DeepSORT:
         ConfigError: a value is out of its range.
     """
 
+    needs_appearance = True
+    """A pipeline without an embedder refuses this tracker."""
+
     def __init__(
         self,
         *,
