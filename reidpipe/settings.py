@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "AssociateSettings",
+    "BoTSortSettings",
     "ByteTrackSettings",
     "DeepSORTSettings",
     "DetectSettings",
     "EmbedSettings",
     "LiveSettings",
+    "OCSortSettings",
     "OfflineSettings",
     "OnlineSettings",
     "OutputSettings",
@@ -24,6 +26,7 @@ __all__ = [
     "RefineSettings",
     "RuntimeSettings",
     "Section",
+    "SortSettings",
     "SourceSettings",
     "SteadySettings",
     "TrackSettings",
@@ -116,6 +119,43 @@ class DeepSORTSettings(AnyTracker):
     gallery_size: int = Field(100, ge=1, le=100_000, description="appearances kept for each track")
 
 
+class SortSettings(AnyTracker):
+    """SORT: motion and overlap, one pass."""
+
+    name: Literal["sort"] = Field("sort", description="implementation")
+    min_score: Fraction = Field(0.6, description="detections below are not used")
+    max_age_s: float = Field(0.2, gt=0, le=3600, description="a person not seen for longer has left, seconds")
+    min_hits: int = Field(3, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    overlap_limit: Fraction = Field(0.7, description="highest cost of a pair: 1 - overlap")
+
+
+class OCSortSettings(AnyTracker):
+    """OC-SORT: motion seen from the observations."""
+
+    name: Literal["ocsort"] = Field("ocsort", description="implementation")
+    min_score: Fraction = Field(0.6, description="detections from here on take part in the first pass")
+    low_score: Fraction = Field(1.0, description="detections from here on take part in a second pass; 1: none")
+    min_hits: int = Field(3, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    overlap_limit: Fraction = Field(0.7, description="highest cost of a pair: 1 - overlap")
+    direction_weight: float = Field(0.2, ge=0, description="cost of a change of direction")
+    direction_s: Seconds = Field(0.1, description="time over which a direction is measured, seconds")
+
+
+class BoTSortSettings(AnyTracker):
+    """BoT-SORT: ByteTrack with camera motion and appearance."""
+
+    name: Literal["botsort"] = Field("botsort", description="implementation")
+    high_score: Fraction = Field(0.6, description="scores from here on take part in the first pass")
+    low_score: Fraction = Field(0.1, description="scores from here on take part in the second pass")
+    new_score: Fraction = Field(0.7, description="scores from here on can begin a track")
+    min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
+    first_limit: Fraction = Field(0.8, description="highest cost of the first pass")
+    second_limit: Fraction = Field(0.5, description="highest cost of the second pass: 1 - overlap")
+    near_overlap: Fraction = Field(0.5, description="highest cost of overlap at which appearance counts")
+    appearance_limit: float = Field(0.25, ge=0, le=2, description="highest cosine distance at which appearance counts")
+    duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
+
+
 class SteadySettings(Section):
     """The default: two passes by score, motion in real units, appearance where it decides."""
 
@@ -127,12 +167,16 @@ class SteadySettings(Section):
     min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
     high_limit: float = Field(0.8, ge=0, le=2, description="highest cost of a pair in the first pass")
     low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) of a pair in the second pass")
-    surprise_limit: float = Field(9.0, ge=0, description="highest squared Mahalanobis distance in the third pass")
+    surprise_limit: float = Field(7.0, ge=0, description="highest squared Mahalanobis distance in the third pass")
     duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
     moving_camera: bool = Field(True, description="correct for a camera that pans, shakes or drives")
     appearance: bool = Field(True, description="ask for embeddings where they would decide")
-    same_look: float = Field(0.6, ge=-1, le=1, description="cosine from which two crops are rather one person")
+    same_look: float = Field(0.55, ge=-1, le=1, description="cosine from which two crops are rather one person")
     refresh_s: Seconds = Field(1.0, description="ask for a person's appearance again after this time, seconds")
+    memory_s: Seconds = Field(
+        10.0, description="how long somebody who has left can be known again by appearance, seconds"
+    )
+    return_look: float = Field(0.8, ge=-1, le=1, description="cosine from which somebody who has left is known again")
     coast_s: Seconds = Field(0.04, description="also give people lost for up to so many seconds, where they should be")
 
 
@@ -141,7 +185,7 @@ class PoolSettings(Section):
 
     name: Literal["quality"] = Field("quality", description="implementation")
     method: Literal["attention", "gem", "mean", "median", "medoid", "quality"] = Field(
-        "quality", description="how crops become one vector"
+        "gem", description="how crops become one vector"
     )
     prototypes: int = Field(12, ge=1, le=1000, description="most crops kept of a track")
     first_gap_s: float = Field(0.2, gt=0, description="time between the first and the second crop, seconds")
@@ -179,11 +223,17 @@ class OnlineSettings(AnyAssociator):
     delay_s: Seconds = Field(2.0, description="longest wait for more evidence, seconds")
     enough: Fraction = Field(0.6, description="quality of a tracklet that need not wait")
     margin: float = Field(2.0, ge=0, description="log-odds by which another identity must be better to correct a link")
+    review_s: Seconds = Field(10.0, description="recent identities are looked at again this often, seconds")
+    review_tracklets: int = Field(200, ge=0, description="most tracklets of such a review")
+    false_match_rate: float = Field(0.01, gt=0, lt=1, description="share of different people taken for one")
     max_identities: int = Field(100_000, ge=1, description="size of the gallery")
     max_members: int = Field(12, ge=1, description="tracks remembered of each identity")
 
 
-TrackSettings: TypeAlias = Annotated[ByteTrackSettings | DeepSORTSettings | SteadySettings, Field(discriminator="name")]
+TrackSettings: TypeAlias = Annotated[
+    BoTSortSettings | ByteTrackSettings | DeepSORTSettings | OCSortSettings | SortSettings | SteadySettings,
+    Field(discriminator="name"),
+]
 AssociateSettings: TypeAlias = Annotated[OfflineSettings | OnlineSettings, Field(discriminator="name")]
 
 

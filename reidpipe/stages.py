@@ -177,8 +177,11 @@ STAGES: dict[str, dict[str, str]] = {
         "osnet": "reidpipe.embed.osnet:OSNetEmbedder",
     },
     "track": {
+        "botsort": "reidpipe.track.botsort:BoTSort",
         "bytetrack": "reidpipe.track.bytetrack:ByteTrack",
         "deepsort": "reidpipe.track.deepsort:DeepSORT",
+        "ocsort": "reidpipe.track.ocsort:OCSort",
+        "sort": "reidpipe.track.sort:Sort",
         "steady": "reidpipe.track.steady:Steady",
     },
     "pool": {

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Kind = Literal["detector", "embedder", "checkpoint"]
+_KIND_NAMES: dict[str, str] = {"detector": "a detector", "embedder": "an embedder", "checkpoint": "a checkpoint"}
 Triple = tuple[float, float, float]
 
 MANIFEST_SCHEMA = "reidpipe.weights/1"
@@ -206,7 +207,7 @@ def _check_kind(model: ModelEntry, kind: Kind | None, said: str) -> None:
     if kind in (None, model.kind):
         return
     hint = "; turn it into ONNX with `reidpipe export`" if model.kind == "checkpoint" else ""
-    raise WeightsError(f"{said} is a {model.kind}, but what is wanted here is a model of kind {kind}{hint}")
+    raise WeightsError(f"{said} is {_KIND_NAMES[model.kind]}, but what is wanted here is {_KIND_NAMES[kind]}{hint}")
 
 
 def find_file(model: ModelEntry) -> Path | None:

@@ -49,7 +49,7 @@ def test_config_yaml_says_what_a_field_is_and_its_range() -> None:
         ("track.max_ages=2", "unknown setting track.max_ages: did you mean track.max_age_s?"),
         ("trak.name=2", "unknown setting trak: did you mean track?"),
         ("track.zzz=1", "unknown setting track.zzz: known: name, high_score"),
-        ("track.name=bytetrak", "no such name 'bytetrak'; did you mean bytetrack? known: bytetrack, deepsort, steady"),
+        ("track.name=bytetrak", "no such name 'bytetrak'; did you mean bytetrack? known: botsort, bytetrack, deepsort"),
         ("track.max_age_s=-1", "track.max_age_s: input should be greater than 0, got -1"),
         ("track.max_age_s=.nan", "track.max_age_s: input should be a finite number, got nan"),
         ("detect.min_score=2", "detect.min_score: input should be less than or equal to 1, got 2"),

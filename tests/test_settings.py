@@ -12,14 +12,17 @@ from reidpipe.settings import Section
 from reidpipe.stages import STAGES, stage_class
 
 MODELS: dict[str, type[Section]] = {
+    "track.botsort": settings.BoTSortSettings,
     "track.bytetrack": settings.ByteTrackSettings,
     "track.deepsort": settings.DeepSORTSettings,
+    "track.ocsort": settings.OCSortSettings,
+    "track.sort": settings.SortSettings,
     "track.steady": settings.SteadySettings,
     "pool.quality": settings.PoolSettings,
     "associate.offline": settings.OfflineSettings,
     "associate.online": settings.OnlineSettings,
 }
-GIVEN_BY_BUILD = {"associate": {"calibration"}}
+GIVEN_BY_BUILD = {"associate": {"calibration", "store"}}
 
 
 @pytest.mark.parametrize("key", sorted(MODELS))

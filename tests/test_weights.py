@@ -105,7 +105,7 @@ def test_weights_unknown_names_and_files(folder: Path, name: str, words: str) ->
 
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_weights_refuse_the_wrong_kind(folder: Path, by: str) -> None:
-    with pytest.raises(WeightsError, match="is a detector, but what is wanted here is a model of kind embedder"):
+    with pytest.raises(WeightsError, match="is a detector, but what is wanted here is an embedder"):
         resolve("red" if by == "name" else folder / "red.onnx", kind="embedder")
 
 

@@ -55,12 +55,13 @@ def test_run_refuses_an_output_that_cannot_be_written(video: Path) -> None:
         (("--every", "0"), "source.every: input should be greater than or equal to 1"),
         (("--config", "nowhere.yaml"), "cannot read the config file nowhere.yaml"),
         (("--detections", "cam"), "--detections takes CAMERA=PATH"),
-        (("--detections", "gate=det.txt"), "no such file"),
+        (("--detections", "gate=det.txt"), "no detections for the camera cam"),
+        (("--detections", "cam=det.txt"), "no such file"),
         (("--detector", "persn_n"), "persn_n"),
         (("--detector", "gone.onnx"), "gone.onnx"),
         (("--embedder", "gone.onnx"), "gone.onnx"),
-        (("--detector", "osnet_x0_25"), "not a detector"),
-        (("--embedder", "person_n"), "not a embedder"),
+        (("--detector", "osnet_x0_25"), "osnet_x0_25 is an embedder"),
+        (("--embedder", "person_n"), "person_n is a detector"),
         (("--backend", "tensorrt"), "runtime.backend"),
     ],
 )
@@ -111,7 +112,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_run_on_a_full_disk_keeps_what_was_written(tmp_path: Path, small_disk: Path) -> None:
-    long = write_video(tmp_path / "long.mp4", frames=900)
+    long = write_video(tmp_path / "long.mp4", frames=900, width=32, height=32)
     line = complaint(reidpipe("run", long, "-o", small_disk / "out", "--no-thumbnails", "--every", "50", "-q"))
     assert "space" in line
     assert frame_lines(small_disk / "out")  # every line is whole
