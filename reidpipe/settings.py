@@ -283,7 +283,7 @@ class LiveSettings(Section):
         description="least time between detections of one camera, seconds; 0: every picture, as far as there is time",
     )
     max_batch: int = Field(8, ge=1, le=256, description="most pictures in one detection")
-    step_s: float = Field(0.2, gt=0, le=10, description="time that one step should take at most, seconds")
+    step_s: float = Field(0.1, gt=0, le=10, description="time that one step should take at most, seconds")
     max_tracks: int = Field(5000, ge=1, le=1_000_000, description="tracks remembered for identities.json")
     max_identities: int = Field(5000, ge=1, le=1_000_000, description="people remembered")
     rotate_mb: float = Field(64.0, gt=0, description="size from which frames.jsonl and events.jsonl are begun anew, MB")

@@ -27,7 +27,7 @@ from reidpipe.live.tally import Tally
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress
 from reidpipe.recorded import CameraResult, RunResult
-from reidpipe.sinks.blur import blurred
+from reidpipe.sinks.blur import Hider
 from reidpipe.sinks.remote import shown_address
 from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
 from reidpipe.source.mailbox import Change
@@ -83,6 +83,7 @@ class LiveRun:
         self._told_drops = dict.fromkeys(self._cameras, 0)
         self._people = 0
         self._due: dict[str, float] = {}
+        self._hider = Hider(config.output.blur)
         self._clock_off = False
         self._output_errors: tuple[str, ...] = ()
         self._roster_error = ""
@@ -192,9 +193,8 @@ class LiveRun:
         chosen = [frame for frame, detect in zip(step.frames, step.detect, strict=True) if detect]
         found = iter(self._pipeline.detect(chosen) if chosen else [])
         detections: list[Detections | None] = [next(found) if detect else None for detect in step.detect]
-        for result in self._pipeline.follow(step.frames, detections):
-            # From here on pictures leave: files, video, the status page.
-            result = blurred(result, self._config.output.blur)
+        for whole, found_here in zip(self._pipeline.follow(step.frames, detections), detections, strict=True):
+            result = self._hider.hide(whole, found_here)  # from here on pictures leave
             age_s = self._clock.now() - result.frame.time_s
             outputs.write(result, age_s)
             self._note(result, age_s)

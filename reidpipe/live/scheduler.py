@@ -73,7 +73,7 @@ class Scheduler:
         step_s: time that one step should take at most, seconds.
     """
 
-    def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 8, step_s: float = 0.2) -> None:
+    def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 8, step_s: float = 0.1) -> None:
         self._turns: dict[str, _Turn] = {}
         self._max_batch = max_batch
         self._step_s = step_s

@@ -7,15 +7,40 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from reidpipe.types import Boxes, FrameResult, Image
+from reidpipe.types import Boxes, Detections, FrameResult, Image
 
-__all__ = ["Blur", "blur_people", "blurred"]
+__all__ = ["Blur", "Hider", "blur_people", "blurred"]
 
 Blur: TypeAlias = Literal["nobody", "heads", "people"]
 
 _HEAD = 0.25  # of a standing person's height, chin and hair included
 _MARGIN = 0.08  # of the box: boxes are cut close
 _CELLS = 6  # across the narrower side: too few to tell a face, or a pattern on a shirt
+
+
+class Hider:
+    """Hides whoever is tracked, and whoever the detector saw in this or the last picture of the camera.
+
+    Args:
+        what: is hidden.
+    """
+
+    def __init__(self, what: Blur) -> None:
+        self._what = what
+        self._seen: dict[str, Boxes] = {}
+
+    def hide(self, result: FrameResult, found: Detections | None) -> FrameResult:
+        """The result with a picture that may be shown; ``found`` is None when it was not looked at by the detector."""
+        if self._what == "nobody":
+            return result
+        camera = result.frame.camera
+        if found is not None:
+            self._seen[camera] = found.boxes
+        also = self._seen.get(camera)
+        if also is None or not len(also) or not result.frame.has_image:
+            return blurred(result, self._what)
+        image = blur_people(result.frame.image, np.concatenate((also, result.tracks.boxes)), self._what)
+        return replace(result, frame=replace(result.frame, image=image))
 
 
 def blurred(result: FrameResult, what: Blur) -> FrameResult:

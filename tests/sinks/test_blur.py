@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reidpipe.sinks.blur import Blur, blur_people, blurred
-from reidpipe.types import Frame, FrameResult, Image, Tracks
+from reidpipe.sinks.blur import Blur, Hider, blur_people, blurred
+from reidpipe.types import Detections, Frame, FrameResult, Image, Tracks
 
 BOXES = np.array([[20, 20, 60, 120], [150, -30, 260, 90]], np.float32)
 
@@ -59,3 +59,20 @@ def test_blurred_result_differs_in_its_picture_only(what: Blur) -> None:
     np.testing.assert_array_equal(result.frame.image, noise())
     replayed = FrameResult(Frame.without_image("a", 0, 0.0), tracks, ids)
     assert blurred(replayed, what) is replayed
+
+
+def test_hider_hides_who_is_seen_and_not_tracked_also_in_pictures_that_are_not_detected() -> None:
+    hider = Hider("people")
+    found = Detections(BOXES[:1], np.ones(1, np.float32))
+
+    def shown(index: int, seen: Detections | None) -> float:
+        result = FrameResult(Frame("a", index, index / 10, noise()), Tracks.empty(), np.zeros(0, np.int64))
+        image = hider.hide(result, seen).frame.image
+        return float((image[20:120, 20:60] != noise()[20:120, 20:60]).any(axis=2).mean())
+
+    assert shown(0, None) == 0.0
+    assert shown(1, found) > 0.95
+    assert shown(2, None) > 0.95
+    assert shown(3, Detections.empty()) == 0.0
+    result = FrameResult(Frame("a", 4, 0.4, noise()), Tracks.empty(), np.zeros(0, np.int64))
+    assert Hider("nobody").hide(result, found) is result
