@@ -69,7 +69,7 @@ class OnlineAssociator:
         enough: float = 0.6,
         margin: float = 2.0,
         review_s: float = 10.0,
-        review_tracklets: int = 200,
+        review_tracklets: int = 150,
         false_match_rate: float = 0.01,
         max_identities: int = 100_000,
         max_members: int = 12,

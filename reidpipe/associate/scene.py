@@ -18,7 +18,7 @@ __all__ = ["Scene", "see"]
 Wide = NDArray[np.float64]
 
 NEIGHBOURS = 50
-ALL_PAIRS = 150
+ALL_PAIRS = 300
 LEAST_QUALITY = 0.05
 
 ENOUGH = 0.45
