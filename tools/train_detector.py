@@ -40,13 +40,19 @@ def parse() -> argparse.Namespace:
     train = commands.add_parser("train", help="train one stage")
     train.add_argument("name")
     train.add_argument("settings", nargs="*", type=setting, help="ultralytics settings: time=1.0 imgsz=320 epochs=30")
-    train.add_argument("--start", type=Path, help="checkpoint to start from")
+    train.add_argument("--start", type=Path, help="checkpoint (.pt) or kept state dict (.pth) to start from")
     resume = commands.add_parser("resume", help="go on with an interrupted stage")
     resume.add_argument("checkpoint", type=Path)
     export = commands.add_parser("export", help="write the ONNX file of a checkpoint (its EMA weights)")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("output", type=Path)
     export.add_argument("--input", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    keep = commands.add_parser("keep", help="save a checkpoint's weights as a state dict to start from later")
+    keep.add_argument("checkpoint", type=Path)
+    keep.add_argument("output", type=Path)
+    quantize = commands.add_parser("quantize", help="write the INT8 twin of an ONNX file")
+    quantize.add_argument("model", type=Path)
+    quantize.add_argument("output", type=Path)
     golden = commands.add_parser("golden", help="store the known answers of an ONNX file for the tests")
     golden.add_argument("model", type=Path)
     return parser.parse_args()
@@ -80,6 +86,14 @@ def main() -> None:
         from tools.detector.training import resume
 
         print(resume(options.checkpoint, threads=options.threads))
+    elif options.command == "keep":
+        from tools.detector.training import keep
+
+        print(keep(options.checkpoint, options.output))
+    elif options.command == "quantize":
+        from tools.detector.quantizing import quantize
+
+        print(quantize(options.model, options.output, work / "data" / "train.txt"))
     elif options.command == "golden":
         from tools.detector.golden import write_golden
 

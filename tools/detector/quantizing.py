@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 
 from .geometry import letterbox, to_blob
+
+KINDS = ("Conv", "Mul", "Sigmoid", "Concat", "MaxPool", "Resize", "Add", "Split")
 
 
 class TrainingPictures:
@@ -34,7 +37,9 @@ def head_nodes(model: Any) -> list[str]:
     return [node.name for node in model.graph.node[convolutions[-1] + 1 :] if node.name]
 
 
-def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 96) -> str:
+def quantize(
+    model_path: Path, output: Path, pictures: Path, *, count: int = 64, kinds: tuple[str, ...] = KINDS
+) -> str:
     """Write the INT8 twin; returns a line that says what was written.
 
     Args:
@@ -42,25 +47,18 @@ def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 96)
         output: the file to write.
         pictures: list of training pictures (``runs/detector/data/train.txt``).
         count: how many of them to calibrate on.
+        kinds: operators that become 8-bit.
     """
-    import ast
-
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
-    class Reader(TrainingPictures):
-        """The same, under the name that onnxruntime asks for."""
-
-        def __iter__(self) -> Reader:
-            return self
 
     model = onnx.load(model_path)
     facts = {item.key: item.value for item in model.metadata_props}
     size = ast.literal_eval(facts["input_size"])
     paths = random.Random(0).sample(pictures.read_text().split(), count)
     quantize_static(
-        str(model_path), str(output), Reader(paths, size), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+        str(model_path), str(output), TrainingPictures(paths, size), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(kinds),
         calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=head_nodes(model),
     )  # fmt: skip
     twin = onnx.load(output)

@@ -74,11 +74,17 @@ class StretchedDataset(YOLODataset):  # type: ignore[misc]
 class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
     """The ultralytics trainer with our model, our dataset and channels-last batches."""
 
+    start: Path | None = None
+
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> PersonModel:
-        """A fresh network, or one that starts from ``weights``."""
+        """A fresh network, or one that starts from ``weights`` or from the state dict ``start``."""
         model = PersonModel(cfg, ch=3, nc=self.data["nc"], verbose=verbose)
         if weights is not None:  # only given where the setting `pretrained` is true
             model.load(weights)
+        if self.start is not None:
+            state = torch.load(self.start, map_location="cpu", weights_only=True)
+            model.load_state_dict({name: value.float() if value.is_floating_point() else value
+                                   for name, value in state.items()}, strict=True)  # fmt: skip
         model.to(memory_format=torch.channels_last)
         return model
 
@@ -127,21 +133,35 @@ def train(folder: Path, name: str, *, start: Path | None, threads: int, **change
     Args:
         folder: ``runs/detector``, with ``data/data.yaml``.
         name: of the stage.
-        start: checkpoint whose weights the stage starts from; None starts from nothing.
+        start: what the stage's weights start from: a checkpoint (``.pt``) or the state dict kept beside the shipped
+            file (``.pth``); None starts from nothing.
         threads: of torch.
         changes: ultralytics settings that replace those of ``HYPER`` (``time`` in hours, ``imgsz``, ``epochs``...).
     """
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
-    settings = HYPER | {"model": str(start or ARCHITECTURE), "data": str(folder / "data" / "data.yaml"),
-                        "pretrained": start is not None, "project": str(folder), "name": name} | changes  # fmt: skip
+    kept = start if start is not None and start.suffix == ".pth" else None
+    checkpoint = None if kept else start
+    settings = HYPER | {"model": str(checkpoint or ARCHITECTURE), "data": str(folder / "data" / "data.yaml"),
+                        "pretrained": checkpoint is not None,
+                        "project": str(folder), "name": name} | changes  # fmt: skip
     trainer = PersonTrainer(overrides=settings)
+    trainer.start = kept
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     if settings.get("time"):
         rate = ClockedRate(settings["time"], first=settings["lr0"], last=settings["lr0"] * settings["lrf"])
         trainer.add_callback("on_train_batch_start", rate)
     trainer.train()
     return Path(trainer.last)
+
+
+def keep(checkpoint: Path, output: Path) -> str:
+    """Save the EMA weights of a checkpoint as a float16 state dict, which a later session can start from."""
+    from ultralytics import YOLO
+
+    state = YOLO(checkpoint).model.state_dict()
+    torch.save({name: value.half() if value.is_floating_point() else value for name, value in state.items()}, output)
+    return f"{output}: {output.stat().st_size / 1e6:.2f} MB"
 
 
 def resume(checkpoint: Path, *, threads: int) -> Path:
