@@ -2,7 +2,7 @@
 
 ``python tools/eval_detector.py weights/person_n.onnx yolov5n yolov8n --size 416 640``. AP at IoU 0.50 and 50:95, COCO's
 way (``reidpipe.evaluate.detection``). In the sequences people with visibility below 0.3, ignored and distractor rows
-count neither way. Times are medians of one forward pass at batch 1, the models taking turns.
+count neither way. ``--parts none --rounds 20`` times one forward pass at batch 1, the models taking turns.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def timing(runners: list[Runner], sizes: list[int], rounds: int) -> None:
-    """Median milliseconds of one forward pass, the models taking turns; fixed networks run at 640 only."""
+    """Milliseconds of one forward pass, the models taking turns; fixed networks run at 640 only.
+
+    CPU time (all threads together) next to wall time: on a busy machine only the first can be compared.
+    """
     random = np.random.default_rng(0)
     jobs = []
     for size in sizes:
@@ -107,15 +110,16 @@ def timing(runners: list[Runner], sizes: list[int], rounds: int) -> None:
                 jobs.append((f"{runner.name} {size}x{size} onnxruntime", runner.raw, blob))
             elif isinstance(runner, TeacherRunner) and size == 640:
                 jobs.append((f"{runner.name} {size}x{size} OpenVINO", runner.teacher.raw, blob))
-    spent: dict[str, list[float]] = defaultdict(list)
+    spent: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in range(rounds + 2):
         for name, call, blob in jobs:
-            start = time.perf_counter()
+            start = time.process_time(), time.perf_counter()
             call(blob)
             if number >= 2:
-                spent[name].append(time.perf_counter() - start)
+                spent[name].append((time.process_time() - start[0], time.perf_counter() - start[1]))
     for name, seconds in spent.items():
-        print(f"{name}: median {1e3 * float(np.median(seconds)):.1f} ms, best {1e3 * min(seconds):.1f} ms")
+        cpu, wall = 1e3 * np.median(np.asarray(seconds), axis=0)
+        print(f"{name}: median {cpu:.1f} ms of CPU, {wall:.1f} ms of wall time")
 
 
 def main() -> None:
