@@ -85,8 +85,12 @@ def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, vi
         prior, size = _crowd(scene, labels)
         # Half way to what was expected, so that one round that splits too much does not make the next split more.
         size = float(np.sqrt(size * guess)) if size < guess else size
-    names = [] if places is None else [[scene.names[a], scene.names[b]] for a, b in places.overlaps]
-    return Decision(labels, _report(looks, used, scale, labels) | {"overlapping_views": names})
+    found = {} if places is None else {(scene.names[a], scene.names[b]): s for (a, b), s in places.overlaps.items()}
+    views_found = {
+        "overlapping_views": [list(names) for names in found],
+        "clock_offsets_s": [[*names, round(shared.offset_s, 2)] for names, shared in found.items() if shared.offset_s],
+    }
+    return Decision(labels, _report(looks, used, scale, labels) | views_found)
 
 
 def _with(scene: Scene, pairs: Ids, more: Ids) -> Ids:

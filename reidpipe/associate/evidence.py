@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale
 from reidpipe.associate.meetings import Meetings, meet
-from reidpipe.associate.overlap import Overlap, find_overlap
+from reidpipe.associate.overlap import Overlap, find_overlap, refit
 from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
 
-__all__ = ["COSINE", "SHARED", "Looks", "Places", "Views", "compare_looks", "find_places"]
+__all__ = ["COSINE", "SHARED", "Looks", "Places", "Shared", "Views", "compare_looks", "find_places"]
 
 Wide = NDArray[np.float64]
 
@@ -26,6 +26,17 @@ SHARED = (Calibration(slope=20.0, even=0.13), Calibration(slope=20.0, even=0.16)
 
 NEIGHBOURHOODS = ((3.0, 2, 1), (5.5, 4, 2), (8.0, 5, 2), (np.inf, 8, 3))
 """Up to so many tracklets for each person: k1, k2 of ``shared_neighbours``."""
+
+
+CLOCK_STEPS_S = (0.8, 0.4, 0.2, 0.1)
+MOST_SKEW_S = 4.0
+SEARCHED_OFFSETS_S = (0.0, -1.0, 1.0, -2.0, 2.0)
+
+SKEWED_EVIDENCE = 15.0
+"""Evidence that an overlap needs when it is seen only with another clock offset."""
+
+CLOCK_GAIN = 2.0
+"""Evidence that another clock offset has to add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,26 @@ def compare_looks(scene: Scene, pairs: Ids, scale: Scale, *, size: float) -> Loo
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """How two views overlap.
+
+    Attributes:
+        overlap: the map between them.
+        head: it maps the tops of heads, not feet.
+        offset_s: added to the second camera's times to get the first one's, seconds.
+    """
+
+    overlap: Overlap
+    head: bool
+    offset_s: float
+
+    @property
+    def fit(self) -> float:
+        """How well the tracks fit: the evidence, which is bounded for each pair, and how little they scatter."""
+        return self.overlap.evidence - 8.0 * self.overlap.pairs * float(np.log(self.overlap.noise))
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """What is known from where people stood in views that overlap.
 
@@ -70,7 +101,7 @@ class Places:
         odds: float64 ``(Q,)`` log-odds of each.
     """
 
-    overlaps: dict[tuple[int, int], Overlap]
+    overlaps: dict[tuple[int, int], Shared]
     pairs: Ids
     odds: Wide
 
@@ -94,7 +125,7 @@ class Views:
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, str], tuple[Overlap, bool] | None] = {}
+        self.known: dict[tuple[str, str], Shared | None] = {}
         self.looked: dict[tuple[str, str], int] = {}
 
     def due(self, names: tuple[str, str], met: int) -> bool:
@@ -102,7 +133,7 @@ class Views:
         found = self.known.get(names) is not None
         return met >= (2.0 if found else 1.5) * self.looked.get(names, 0) and met > 0
 
-    def note(self, names: tuple[str, str], met: int, found: tuple[Overlap, bool] | None) -> None:
+    def note(self, names: tuple[str, str], met: int, found: Shared | None) -> None:
         """Remember what a search brought."""
         self.looked[names] = met
         if found is not None or names not in self.known:
@@ -111,18 +142,17 @@ class Views:
 
 def find_places(scene: Scene, scale: Scale, views: Views) -> Places:
     """What places say, with overlapping views looked for where that is due."""
-    overlaps: dict[tuple[int, int], Overlap] = {}
+    overlaps: dict[tuple[int, int], Shared] = {}
     codes: list[Ids] = []
     odds: list[Wide] = []
     for a in range(len(scene.names)):
         for b in range(a + 1, len(scene.names)):
-            met = _met_of(scene, (a, b))
-            overlap = _overlap_of(scene, scale, (a, b), met, views)
-            if overlap is not None:
-                rows, moments = met[overlap[1]]
-                overlaps[a, b] = overlap[0]
+            shared = _shared(scene, scale, (a, b), views)
+            if shared is not None:
+                rows, moments = _meet(scene, (a, b), head=shared.head, offset_s=shared.offset_s)
+                overlaps[a, b] = shared
                 codes.append(scene.codes(np.sort(rows, axis=1)))
-                odds.append(overlap[0].log_odds(moments))
+                odds.append(shared.overlap.log_odds(moments))
     if not codes:
         return Places({}, np.zeros((0, 2), np.int64), np.zeros(0))
     joined, order = np.unique(np.concatenate(codes), return_index=True)
@@ -130,31 +160,56 @@ def find_places(scene: Scene, scale: Scale, views: Views) -> Places:
     return Places(overlaps, pairs, np.concatenate(odds)[order])
 
 
-Met = dict[bool, tuple[Ids, Meetings]]
-
-
-def _met_of(scene: Scene, cameras: tuple[int, int]) -> Met:
-    """By feet and by heads: pairs of rows of the scene ``(P, 2)`` seen at the same time, and when and where."""
-    out: Met = {}
+def _meet(scene: Scene, cameras: tuple[int, int], *, head: bool, offset_s: float) -> tuple[Ids, Meetings]:
+    """Pairs of rows of the scene ``(P, 2)`` seen at the same time by two cameras, and when and where."""
     rows_a, rows_b = (np.flatnonzero(scene.cameras == camera) for camera in cameras)
-    for head in (False, True):
-        met = meet([scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b], head=head)
-        out[head] = (np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64), met)
-    return out
+    tracklets_a, tracklets_b = [scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b]
+    met = meet(tracklets_a, tracklets_b, head=head, offset_s=offset_s)
+    return np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64), met
 
 
-def _overlap_of(
-    scene: Scene, scale: Scale, cameras: tuple[int, int], met: Met, views: Views
-) -> tuple[Overlap, bool] | None:
-    """The overlap of two views, and whether heads show it better than feet."""
+def _shared(scene: Scene, scale: Scale, cameras: tuple[int, int], views: Views) -> Shared | None:
+    """How two views overlap, searched for when that is due."""
     names = (scene.names[cameras[0]], scene.names[cameras[1]])
-    size = len(met[True][0])
+    size = len(_meet(scene, cameras, head=True, offset_s=0.0)[0])
     if views.due(names, size):
-        prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
-        found: list[tuple[Overlap, bool]] = []
-        for head, (rows, moments) in met.items():
-            overlap = find_overlap(moments, COSINE.log_odds(scale.apply(scene.cosine(rows))) + prior)
-            if overlap is not None:
-                found.append((overlap, head))
-        views.note(names, size, max(found, key=lambda f: f[0].evidence, default=None))
+        best = None
+        for offset_s in SEARCHED_OFFSETS_S:
+            found = [_search(scene, scale, cameras, head=head, offset_s=offset_s) for head in (False, True)]
+            best = max((f for f in found if f is not None), key=lambda f: f.overlap.evidence, default=None)
+            if best is not None:
+                break
+        views.note(names, size, _set_clock(scene, scale, cameras, best))
     return views.known.get(names)
+
+
+def _likely(scene: Scene, scale: Scale, rows: Ids) -> Wide:
+    prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
+    return COSINE.log_odds(scale.apply(scene.cosine(rows))) + prior
+
+
+def _search(scene: Scene, scale: Scale, cameras: tuple[int, int], *, head: bool, offset_s: float) -> Shared | None:
+    rows, met = _meet(scene, cameras, head=head, offset_s=offset_s)
+    # Each further clock offset that is tried is one more chance to be fooled, and costs as much: fewer tries there.
+    tries = 1500 if offset_s == 0 else 400
+    overlap = find_overlap(met, _likely(scene, scale, rows), tries=tries)
+    if overlap is None or (offset_s and overlap.evidence < SKEWED_EVIDENCE):
+        return None
+    return Shared(overlap, head, offset_s)
+
+
+def _set_clock(scene: Scene, scale: Scale, cameras: tuple[int, int], shared: Shared | None) -> Shared | None:
+    """Walk the clock offset uphill from 0, in smaller and smaller steps, as long as the tracks fit better."""
+    for step in CLOCK_STEPS_S:
+        while shared is not None:
+            tries = []
+            for offset_s in (shared.offset_s - step, shared.offset_s + step):
+                rows, met = _meet(scene, cameras, head=shared.head, offset_s=offset_s)
+                again = refit(shared.overlap, met, _likely(scene, scale, rows))
+                if again is not None and abs(offset_s) <= MOST_SKEW_S:
+                    tries.append(Shared(again, shared.head, offset_s))
+            best = max(tries, key=lambda t: t.fit, default=shared)
+            if best.fit < shared.fit + CLOCK_GAIN:
+                break
+            shared = best
+    return shared

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.homography import carry, fit, rows_of, spread
 from reidpipe.associate.meetings import Meetings, thin
 
-__all__ = ["Overlap", "find_overlap"]
+__all__ = ["Overlap", "find_overlap", "refit"]
 
 Wide = NDArray[np.float64]
 
@@ -93,6 +93,20 @@ def find_overlap(met: Meetings, likely: Wide, *, tries: int = 1500, seed: int = 
         for _, matrix in top:
             best = _better(best, _refine(matrix, met, trust, frame, area))
     return best if best is not None and best.evidence > np.log(tries) and best.pairs >= 2 else None
+
+
+def refit(overlap: Overlap, met: Meetings, likely: Wide) -> Overlap | None:
+    """A map that is nearly right, fitted to other meetings of the same cameras (another clock offset); None when lost.
+
+    Args:
+        overlap: the map to begin with.
+        met: pairs of tracks seen at the same time.
+        likely: float64 ``(P,)`` log-odds of each pair from looks alone.
+    """
+    if len(met.pairs) < 2 or met.independent.sum() < 6:
+        return None
+    frame = (spread(met.a), _inverse(spread(met.b)))
+    return _refine(overlap.matrix, met, 0.5 * np.clip(likely, -6, 6), frame, _area(met))
 
 
 def _better(one: Overlap | None, other: Overlap | None) -> Overlap | None:

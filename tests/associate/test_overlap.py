@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from reidpipe.associate.meetings import Meetings, meet
 from reidpipe.associate.offline import OfflineAssociator
@@ -104,3 +107,31 @@ def test_meetings_interpolate_and_honour_the_clock_offset() -> None:
     shifted = meet([a], [b])
     assert np.allclose(shifted.a - shifted.b, [[15.0, 0.0]])
     assert meet([a], [b], offset_s=50.0).pairs.shape == (0, 2)
+
+
+@pytest.mark.parametrize("skew", [-0.8, 1.7])
+def test_offline_finds_the_offset_of_a_wrong_clock(skew: float) -> None:
+    truth = []
+    for person, tracklet in walk(3, 6, alike=False):
+        moved = tracklet
+        if tracklet.key.camera == "cam1" and tracklet.path is not None:
+            path = tracklet.path + np.array([skew, 0, 0, 0, 0])
+            moved = replace(tracklet, path=path, first_s=tracklet.first_s + skew, last_s=tracklet.last_s + skew)
+        truth.append((person, moved))
+    offline = OfflineAssociator()
+    offline.update([t for _, t in truth], 0.0)
+    ids = {link.key: link.global_id for link in offline.close()}
+    ((first, second, offset),) = offline.report["clock_offsets_s"]
+    assert (first, second) == ("cam0", "cam1")
+    assert abs(offset + skew) <= 0.2
+    assert all(ids[TrackKey("cam0", p)] == ids[TrackKey("cam1", p)] for p in range(6))
+
+
+def test_offline_sees_no_overlap_between_rooms_whatever_the_clock() -> None:
+    for seed in range(2):
+        here = [t for t in walk(seed, 5, alike=False) if t[1].key.camera == "cam0"]
+        there = [t for t in walk(seed + 100, 5, alike=False) if t[1].key.camera == "cam1"]
+        offline = OfflineAssociator()
+        offline.update([t for _, t in here + there], 0.0)
+        offline.close()
+        assert offline.report["overlapping_views"] == []
