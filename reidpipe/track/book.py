@@ -138,10 +138,13 @@ class TrackBook:
             return self.boxes
         return self.kalman.boxes(self.kalman.predict(self.states, time_s - self.time_s))
 
-    def shift(self, by: NDArray[np.float64]) -> None:
-        """Move every track by ``(2,)`` pixels: the camera moved."""
-        self.states[POSITION, :2] += by[:, None]
-        self.boxes = self.kalman.boxes(self.states)
+    def shift(self, by: NDArray[np.float64], *, tracks: Ids | None = None) -> None:
+        """Move all tracks, or some, by ``(2,)`` pixels: the camera moved."""
+        if tracks is None:
+            self.states[POSITION, :2] += by[:, None]
+            self.boxes = self.kalman.boxes(self.states)
+        else:
+            self.states[POSITION, :2, tracks] += by
 
     def restart(self, tracks: Ids, boxes: Boxes) -> None:
         """Put tracks where they were found again, ``(K,)`` and ``(K, 4)``; what their motion was is over."""

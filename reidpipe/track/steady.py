@@ -25,6 +25,9 @@ LOOK_WEIGHT = 0.5
 """Cost of a difference of 1 in cosine."""
 STRANGER = 0.15
 """Cosine under ``same_look`` by more than this: no match by motion alone."""
+LEARNT_SHARE = 0.5
+"""Share of the common jump that the tracks learn as their own motion, so that a crowd that walks one way, or a camera
+that keeps panning, becomes speed and not a new jump in every picture."""
 FASTEST, GROWTH = 2.0, 0.3
 """Of somebody who returns: box heights per second they may have moved, and growth of the box per second (logarithm)."""
 NEAR_OVERLAP = 0.1
@@ -157,12 +160,13 @@ class Steady:
         is_first = book.time_s == -np.inf
         book.turn_page(time_s, keep=self._remembered(time_s))
         high = picture.scores >= self._high
-        if self._moving_camera:
-            shift = camera_shift(book.boxes[book.followed], picture.boxes[high])
-            if shift is not None:
-                book.shift(shift)
+        shift = camera_shift(book.boxes[book.followed], picture.boxes[high]) if self._moving_camera else None
+        if shift is not None:
+            book.shift(shift)
         pairs = self._associate(picture, high)
         self._return(picture, pairs, high)
+        if shift is not None:
+            book.shift(-LEARNT_SHARE * shift, tracks=pairs.matched)
         fed = book.feed(picture, pairs, noise=_noise, measured=MEASURED_SHARE)
         self._learn(book.keys[fed], picture, pairs.detection_of[fed])
         book.remove(~book.confirmed & (book.rows < 0))
