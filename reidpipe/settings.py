@@ -224,7 +224,7 @@ class OnlineSettings(AnyAssociator):
     enough: Fraction = Field(0.6, description="quality of a tracklet that need not wait")
     margin: float = Field(2.0, ge=0, description="log-odds by which another identity must be better to correct a link")
     review_s: Seconds = Field(10.0, description="recent identities are looked at again this often, seconds")
-    review_tracklets: int = Field(200, ge=0, description="most tracklets of such a review")
+    review_tracklets: int = Field(150, ge=0, description="most tracklets of such a review")
     false_match_rate: float = Field(0.01, gt=0, lt=1, description="share of different people taken for one")
     max_identities: int = Field(100_000, ge=1, description="size of the gallery")
     max_members: int = Field(12, ge=1, description="tracks remembered of each identity")
@@ -241,8 +241,8 @@ class RefineSettings(Section):
     """What is done to the tracks of recorded files once everything is known."""
 
     enabled: bool = Field(True, description="smooth the boxes and fill short gaps")
-    fill_gap_s: Seconds = Field(0.7, description="longest gap that is filled, seconds")
-    min_length_s: Seconds = Field(0.5, description="people seen for less than so many seconds in a camera are dropped")
+    fill_gap_s: Seconds = Field(0.85, description="longest gap that is filled, seconds")
+    min_length_s: Seconds = Field(0.6, description="people seen for less than so many seconds in a camera are dropped")
 
 
 class OutputSettings(Section):

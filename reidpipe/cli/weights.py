@@ -38,16 +38,26 @@ def verify(names: Names = None) -> None:
 
     bad = 0
     for model, path, problem in check(names):
-        typer.echo(f"{model.name}: {problem or 'ok'}" + (f" ({path})" if path and not problem else ""))
+        state = problem or ("ok" if path else "not here")
+        typer.echo(f"{model.name}: {state}" + (f" ({path})" if path and not problem else ""))
         bad += bool(problem)
     if bad:
         raise WeightsError(f"{bad} of the models cannot be used, see above")
 
 
 @app.command()
-def fetch(names: Annotated[list[str], typer.Argument(help="Names of models.")]) -> None:
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Names of models, or OWNER/REPO/FILE of Hugging Face.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="Of the file, for a model that the manifest does not know.")
+    ] = None,
+    trust_first_use: Annotated[
+        bool,
+        typer.Option("--trust-first-use", help="Take a hub file that nobody vouches for, and remember its sha256."),
+    ] = False,
+) -> None:
     """Download models by name, resume what was cut off, check their sha256."""
     from reidpipe.download import fetch as download
 
     for name in names:
-        typer.echo(str(download(name)))
+        typer.echo(str(download(name, sha256=sha256, trust_first_use=trust_first_use)))
