@@ -1,12 +1,13 @@
-"""Between identifying and drawing: what a camera saw of each person becomes one smooth path without short gaps.
+"""Between identifying and drawing: each track becomes a smooth path without short gaps; glimpses are dropped.
 
-Fragments of one camera that got one identity are one path here. Online output is never touched by this.
+Each camera is refined by itself and each track by itself, so that a camera gives the same alone and beside others.
+Online output is never touched by this.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,9 @@ from reidpipe.settings import RefineSettings
 from reidpipe.sinks.files import replacing
 from reidpipe.sinks.jsonl import FramesSink, read_frames
 from reidpipe.track.refine import History, refine
-from reidpipe.types import NOT_KNOWN, Frame, FrameResult, Ids, Tracks
+from reidpipe.types import NOT_KNOWN, Frame, FrameResult, Tracks
 
 __all__ = ["refine_frames"]
-
-UNKNOWN_FROM = 1 << 40
-"""Tracks without identity keep paths of their own: their ids are moved up here, out of the way of the identities."""
 
 
 def refine_frames(path: Path, settings: RefineSettings) -> None:
@@ -52,48 +50,43 @@ def refine_frames(path: Path, settings: RefineSettings) -> None:
 def _camera(results: list[FrameResult], settings: RefineSettings) -> Iterator[FrameResult]:
     """The results of one camera again, refined, picture by picture."""
     times_s = np.array([result.frame.time_s for result in results])
-    history, track_ids = _history(results, times_s)
+    people = {
+        int(track): int(person)
+        for result in results
+        for track, person in zip(result.tracks.track_ids, result.global_ids, strict=True)
+    }
     better = refine(
-        history, times_s, fill_gap_s=settings.fill_gap_s, join_gap_s=0.0, min_length_s=settings.min_length_s
+        _history(results, times_s),
+        times_s,
+        fill_gap_s=settings.fill_gap_s,
+        join_gap_s=0.0,
+        min_length_s=settings.min_length_s,
     ).history
-    own = _track_of(history, track_ids, better)
     starts = np.searchsorted(better.times_s, times_s)
     ends = np.searchsorted(better.times_s, times_s, side="right")
     for result, start, end in zip(results, starts, ends, strict=True):
-        rows = slice(int(start), int(end))
-        yield _result(result.frame, better, own, rows)
+        yield _result(result.frame, better[np.arange(start, end)], people)
 
 
-def _history(results: list[FrameResult], times_s: NDArray[np.float64]) -> tuple[History, Ids]:
-    """Rows by time and path, and the track that each row came from."""
+def _history(results: list[FrameResult], times_s: NDArray[np.float64]) -> History:
     counts = [len(result.tracks) for result in results]
-    tracks = np.concatenate([result.tracks.track_ids for result in results])
-    people = np.concatenate([result.global_ids for result in results])
-    paths = np.where(people == NOT_KNOWN, UNKNOWN_FROM + tracks, people)
-    history = History(
+    return History(
         np.repeat(times_s, counts),
-        paths,
+        np.concatenate([result.tracks.track_ids for result in results]),
         np.concatenate([result.tracks.boxes for result in results]),
         np.concatenate([result.tracks.scores for result in results]),
         np.concatenate([result.tracks.det_rows for result in results]) >= 0,
     )
-    return history, tracks
 
 
-def _track_of(history: History, track_ids: Ids, better: History) -> Ids:
-    """For each refined row the track that last fed its path."""
-    found = np.zeros(len(better), np.int64)
-    for one in np.unique(better.track_ids):
-        rows, old = np.flatnonzero(better.track_ids == one), np.flatnonzero(history.track_ids == one)
-        latest = np.searchsorted(history.times_s[old], better.times_s[rows], side="right") - 1
-        found[rows] = track_ids[old[np.maximum(latest, 0)]]
-    return found
-
-
-def _result(frame: Frame, better: History, own: Ids, rows: slice) -> FrameResult:
-    measured = better.measured[rows]
-    paths = better.track_ids[rows]
-    tracks = Tracks(
-        own[rows], better.boxes[rows], better.scores[rows], np.where(measured, np.arange(len(measured)), -1)
-    )
-    return FrameResult(frame, tracks, np.where(paths >= UNKNOWN_FROM, NOT_KNOWN, paths))
+def _result(frame: Frame, rows: History, people: Mapping[int, int]) -> FrameResult:
+    """One picture; nobody is in it twice: where a filled row meets another one of the same person, it gives way."""
+    global_ids = np.array([people[int(track)] for track in rows.track_ids], np.int64)
+    seen_first = np.argsort(~rows.measured, kind="stable")
+    _, first = np.unique(global_ids[seen_first], return_index=True)
+    keep = np.zeros(len(rows), np.bool_)
+    keep[seen_first[first]] = True
+    keep |= rows.measured | (global_ids == NOT_KNOWN)
+    rows, global_ids = rows[keep], global_ids[keep]
+    det_rows = np.where(rows.measured, np.arange(len(rows)), -1)
+    return FrameResult(frame, Tracks(rows.track_ids, rows.boxes, rows.scores, det_rows), global_ids)

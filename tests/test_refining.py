@@ -1,4 +1,4 @@
-"""Paths of identified people: gaps filled, fragments of one identity joined, nothing invented beyond the limits."""
+"""Tracks of a finished run: gaps filled, glimpses dropped, nothing invented beyond the limits."""
 
 from __future__ import annotations
 
@@ -50,13 +50,20 @@ def test_refining_leaves_a_long_gap_open(tmp_path: Path) -> None:
     assert seen(path, 1) == [*range(12), *range(28, 40)]
 
 
-def test_refining_joins_two_tracks_of_one_identity_and_keeps_their_ids(tmp_path: Path) -> None:
+def test_refining_leaves_two_tracks_of_one_identity_apart(tmp_path: Path) -> None:
     path = tmp_path / "frames.jsonl"
     write(path, {**{i: [(1, 1)] for i in range(15)}, **{i: [(7, 1)] for i in range(18, 40)}})
     refine_frames(path, RefineSettings())
+    ids = [int(result.tracks.track_ids[0]) for result in read_frames(path) if len(result.tracks)]
+    assert ids == [1] * 15 + [7] * 24  # a track also gets the two pictures before it was sure
+
+
+def test_refining_never_shows_a_person_twice(tmp_path: Path) -> None:
+    path = tmp_path / "frames.jsonl"
+    write(path, {**{i: [(1, 1)] for i in range(15)}, **{i: [(7, 1)] for i in range(15, 40)}})
+    refine_frames(path, RefineSettings())
     assert seen(path, 1) == list(range(40))
-    ids = [int(result.tracks.track_ids[0]) for result in read_frames(path)]
-    assert ids == [1] * 18 + [7] * 22
+    assert all(len(result.tracks) == 1 for result in read_frames(path))
 
 
 def test_refining_drops_people_seen_for_a_moment_and_keeps_those_without_identity_apart(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_run_refuses_an_output_that_cannot_be_written(video: Path) -> None:
         (("--config", "nowhere.yaml"), "cannot read the config file nowhere.yaml"),
         (("--detections", "cam"), "--detections takes CAMERA=PATH"),
         (("--detections", "gate=det.txt"), "no detections for the camera cam"),
-        (("--detections", "cam=det.txt"), "no such file"),
+        (("--detections", "cam=det.txt"), "No such file"),
         (("--detector", "persn_n"), "persn_n"),
         (("--detector", "gone.onnx"), "gone.onnx"),
         (("--embedder", "gone.onnx"), "gone.onnx"),
@@ -124,8 +124,8 @@ def test_run_gives_identical_json_twice(tmp_path: Path, repo_root: Path) -> None
         assert reidpipe("run", *clips, "-o", tmp_path / out, "--duration", "3", "--no-save-video").exit_code == 0
     for name in ("frames.jsonl", "events.jsonl", "identities.json", "mot/cam1.txt", "mot/cam2.txt"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    first, second = (np.load(tmp_path / out / "identities.npz") for out in ("a", "b"))
-    np.testing.assert_array_equal(first["vectors"], second["vectors"])
+    with np.load(tmp_path / "a" / "identities.npz") as first, np.load(tmp_path / "b" / "identities.npz") as second:
+        np.testing.assert_array_equal(first["vectors"], second["vectors"])
 
 
 def test_run_tracks_a_camera_the_same_alone_and_beside_another(tmp_path: Path, repo_root: Path) -> None:
