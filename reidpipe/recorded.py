@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from reidpipe.build import build_pipeline
+from reidpipe.build import build_pipeline, fitted
 from reidpipe.config import Config
 from reidpipe.drawing import draw_videos
 from reidpipe.errors import ConfigError, ReidpipeError, SourceError
@@ -98,7 +98,7 @@ def run(
         ReidpipeError: a source, a model, a setting or the folder is not usable (nothing was written then), or a stage
             or an output failed on the way (what was written so far is valid, and run.json says ``failed``).
     """
-    config = config or Config.load()
+    config = fitted(config or Config.load())
     with ExitStack() as stack:
         opened = open_sources(
             [str(source) for source in sources], start_s=config.source.start_s, duration_s=config.source.duration_s

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from reidpipe.build import fitted
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.live.job import LiveRun
@@ -49,7 +50,7 @@ def run_live(
         ReidpipeError: a setting, a model or the folder is not usable, or a stage failed on the way (what was written so
             far is valid, and run.json says ``failed``), or every camera was given up.
     """
-    config = live_config(config or Config.load())
+    config = fitted(live_config(config or Config.load()))
     with ExitStack() as stack:
         clock = RunClock()
         roster = None if config.live.cameras is None else Roster(config.live.cameras)

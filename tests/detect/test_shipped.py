@@ -53,7 +53,7 @@ def test_shipped_gives_the_stored_answers(image: Image, size: int, backend: str)
 
 def test_shipped_is_the_same_in_a_batch(image: Image) -> None:
     other = np.ascontiguousarray(image[:, ::-1])
-    detector = YoloDetector("person_n", min_score=0.3)
+    detector = YoloDetector("person_n", input_size=416, min_score=0.3)
     together = detector.detect([other, image, image])
     for found in together[1:]:
         assert_same(found, stored(416))
@@ -73,4 +73,4 @@ def test_shipped_says_what_it_is() -> None:
     facts = YoloDetector("person_n").facts
     assert (facts.head, facts.names, facts.normalize.color_order) == ("v8", {0: "person"}, "rgb")
     assert facts.normalize.scale == pytest.approx(1 / 255, abs=1e-9)
-    assert (facts.batch, facts.height, facts.width, facts.side) == (None, None, None, 416)
+    assert (facts.batch, facts.height, facts.width, facts.side) == (None, None, None, 640)

@@ -17,7 +17,7 @@ from typing import Any, Self
 PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("rtsp_server.py")
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 " + " ".join(
-    f"gstreamer1.0-plugins-{p}" for p in ("base", "good", "ugly")
+    f"gstreamer1.0-plugins-{p}" for p in ("base", "good", "bad", "ugly")
 )
 ELEMENTS = ("videotestsrc", "x264enc", "rtph264pay", "jpegenc", "rtpjpegpay", "h264parse", "qtdemux")
 
