@@ -103,8 +103,11 @@ def read_labels(path: Path) -> Array:
 def write_labels(path: Path, boxes: Array) -> None:
     """Normalised x1 y1 x2 y2 (N, 4), clipped to the picture, as a YOLO label file of class 0."""
     boxes = np.clip(boxes, 0, 1)
-    lines = [f"0 {(a + c) / 2:.5f} {(b + d) / 2:.5f} {c - a:.5f} {d - b:.5f}\n" for a, b, c, d in boxes
-             if c - a > 1e-3 and d - b > 1e-3]
+    lines = [
+        f"0 {(a + c) / 2:.5f} {(b + d) / 2:.5f} {c - a:.5f} {d - b:.5f}\n"
+        for a, b, c, d in boxes
+        if c - a > 1e-3 and d - b > 1e-3
+    ]
     path.write_text("".join(lines))
 
 

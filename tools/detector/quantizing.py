@@ -37,9 +37,7 @@ def head_nodes(model: Any) -> list[str]:
     return [node.name for node in model.graph.node[convolutions[-1] + 1 :] if node.name]
 
 
-def quantize(
-    model_path: Path, output: Path, pictures: Path, *, count: int = 64, kinds: tuple[str, ...] = KINDS
-) -> str:
+def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 64, kinds: tuple[str, ...] = KINDS) -> str:
     """Write the INT8 twin; returns a line that says what was written.
 
     Args:

@@ -118,7 +118,9 @@ def label_images(data: Path, images: list[Path], output: Path, *, weights: Path)
             for teacher in teachers:
                 boxes, scores = look(teacher, image, (1.0, 1.35) if squeezed else (1.0, 1.0))
                 relative = np.asarray(boxes / np.array([width, height, width, height]), dtype=np.float32)
-                record[teacher.name] = [[*map(float, np.round(box, 4)), round(float(score), 3)]
-                                        for box, score in zip(relative, scores, strict=True)]
+                record[teacher.name] = [
+                    [*map(float, np.round(box, 4)), round(float(score), 3)]
+                    for box, score in zip(relative, scores, strict=True)
+                ]
             stream.write(json.dumps(record) + "\n")
             stream.flush()
