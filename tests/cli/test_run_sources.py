@@ -151,3 +151,14 @@ def test_run_gives_up_a_live_camera_without_showing_the_password(tmp_path: Path)
     line = complaint(reidpipe("run", "-q", "rtsp://admin:s3cret@127.0.0.1:9/stream", *options))
     assert "connection refused" in line
     assert "s3cret" not in line
+
+
+def test_run_takes_200_people_in_a_frame(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "crowd.mp4", frames=6, width=640, height=360)
+    boxes = [(32 * (i % 20), 36 * (i // 20)) for i in range(200)]
+    rows = [f"{frame},-1,{x + frame},{y},24,32,0.9,-1,-1,-1" for frame in range(1, 7) for x, y in boxes]
+    (tmp_path / "det.txt").write_text("\n".join(rows))
+    options = ("--detections", f"crowd={tmp_path / 'det.txt'}", "--no-refine")
+    assert reidpipe("run", path, "-o", tmp_path / "out", *options).exit_code == 0
+    assert len(frame_lines(tmp_path / "out")[-1]["people"]) == 200
+    assert len(read_video(tmp_path / "out" / "video" / "crowd.mp4")) == 6
