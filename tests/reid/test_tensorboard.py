@@ -17,7 +17,7 @@ def test_tensorboard_writes_the_numbers(tmp_path: Path) -> None:
     log = TensorboardLog(tmp_path)
     log({"images": 100, "softmax": 1.5, "note": "text"})
     log.close()
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path))
     events.Reload()
