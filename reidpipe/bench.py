@@ -69,13 +69,14 @@ def bench(
         raise ConfigError(f"rounds must be 1 or more, got {rounds}")
     config = config or Config.load()
     paths = [str(source) for source in sources]
-    parts = _parts(paths, config, peer)
+    groups = list(_groups(paths, config))
+    parts = _parts(paths, groups, config, peer)
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     stages: list[dict[str, float]] = []
     for _ in range(rounds):
         for name, measure in parts.items():
             seconds[name].append(measure(stages))
-    frames = _count(paths, config)
+    frames = sum(map(len, groups))
     parts_ms = {name: 1000 * statistics.median(values) / frames for name, values in seconds.items()}
     alone = max(parts_ms["decode"], parts_ms["detect"])
     return BenchResult(
@@ -91,9 +92,8 @@ def bench(
 Measure = Callable[[list[dict[str, float]]], float]
 
 
-def _parts(paths: list[str], config: Config, peer: str | Path | None) -> dict[str, Measure]:
+def _parts(paths: list[str], groups: list[list[Frame]], config: Config, peer: str | Path | None) -> dict[str, Measure]:
     """What is measured, in order; each gives seconds. The run with video also notes its stages."""
-    groups = list(_groups(paths, config))
     detector = build_detector(config, cameras=[frame.camera for frame in groups[0]])
     _find(detector, groups[0])  # the first inference allocates
 
@@ -136,10 +136,6 @@ def _groups(paths: list[str], config: Config) -> Any:
     finally:
         for source in opened:
             source.close()
-
-
-def _count(paths: list[str], config: Config) -> int:
-    return sum(len(group) for group in _groups(paths, config))
 
 
 def _find(detector: Detector | FrameDetector, group: Sequence[Frame]) -> None:
