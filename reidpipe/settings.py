@@ -293,7 +293,9 @@ class LiveSettings(Section):
     record_s: float = Field(300.0, ge=1, le=86400, description="length of a segment, seconds")
     record_gb: float = Field(20.0, gt=0, description="of all segments together; the oldest go, GB")
     send: tuple[str, ...] = Field(
-        (), description="where events go besides the file: https://host/hook, mqtt://host:1883/topic"
+        (),
+        description="where events go besides the file: https://host/hook, mqtt://host:1883/topic; -: these and the "
+        "lines of frames.jsonl to standard output",
     )
     serve: str | None = Field(
         None,

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from reidpipe import __version__
-from reidpipe.cli import bench, config, evaluate, find, report, run, samples, weights, workbench
+from reidpipe.cli import bench, config, evaluate, find, report, run, samples, tune, weights, workbench
 from reidpipe.errors import ReidpipeError, StageError
 
 __all__ = ["app"]
@@ -68,7 +68,8 @@ def root(
 app.command("run")(run.run_command)
 app.command("report")(report.report_command)
 app.command("find")(find.find_command)
-app.command("bench")(bench.bench_command)
+app.add_typer(bench.app, name="bench")
+app.command("tune")(tune.tune_command)
 app.command("train")(workbench.train_command)
 app.command("search")(workbench.search_command)
 app.command("export")(workbench.export_command)

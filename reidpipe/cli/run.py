@@ -58,7 +58,10 @@ Credentials = Annotated[
 ]
 Send = Annotated[
     list[str] | None,
-    typer.Option(help="Live: also send events to https://host/hook or mqtt://host:1883/topic; may be repeated."),
+    typer.Option(
+        help="Live: also send events to https://host/hook or mqtt://host:1883/topic; - writes these and the lines of "
+        "frames.jsonl to standard output; may be repeated."
+    ),
 ]
 Serve = Annotated[
     str | None, typer.Option(help="Live: HOST:PORT of a status page with metrics, for instance 127.0.0.1:8000.")

@@ -30,6 +30,7 @@ from reidpipe.recorded import CameraResult, RunResult
 from reidpipe.sinks.blur import Hider
 from reidpipe.sinks.remote import shown_address
 from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
+from reidpipe.sinks.spool import Lines
 from reidpipe.source.mailbox import Change
 from reidpipe.source.wallclock import RunClock
 from reidpipe.types import Detections, FrameResult
@@ -60,7 +61,9 @@ class LiveRun:
         governor: Governor | None = None,
         roster: Roster | None = None,
         open_one: Callable[[str, str], LiveCamera] | None = None,
+        stream: Lines | None = None,
     ) -> None:
+        self._stream = stream
         self._roster = roster
         self._open_one = open_one
         self._config = config
@@ -129,7 +132,7 @@ class LiveRun:
                 crf=output.crf,
                 preset=output.preset,
             )
-        return Outputs(self._folder, live, thumbnails=output.thumbnails, recorder=recorder)
+        return Outputs(self._folder, live, thumbnails=output.thumbnails, recorder=recorder, stream=self._stream)
 
     def _serve(self, stack: ExitStack, outputs: Outputs) -> None:
         """The status page, when it is wanted."""

@@ -12,8 +12,8 @@ from reidpipe.settings import LiveSettings
 from reidpipe.sinks.events import EventsSink
 from reidpipe.sinks.files import to_json
 from reidpipe.sinks.jsonl import frame_record
-from reidpipe.sinks.remote import open_remote
-from reidpipe.sinks.spool import LineSpool, RotatingWriter
+from reidpipe.sinks.remote import STDOUT, StdoutWriter, open_remote
+from reidpipe.sinks.spool import Lines, LineSpool, RotatingWriter
 from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.types import FrameResult
 
@@ -30,37 +30,56 @@ class Outputs:
         settings: of live runs.
         thumbnails: keep a picture of each track.
         recorder: gets every picture; closed with this.
+        stream: gets every line of both files, as they come; closed with this. None: standard output when ``-`` is among
+            the addresses that events are sent to.
 
     Raises:
         SinkError: a file cannot be made.
     """
 
     def __init__(
-        self, folder: Path, settings: LiveSettings, *, thumbnails: bool, recorder: Recorder | None = None
+        self,
+        folder: Path,
+        settings: LiveSettings,
+        *,
+        thumbnails: bool,
+        recorder: Recorder | None = None,
+        stream: Lines | None = None,
     ) -> None:
         self._recorder = recorder
+        if stream is None and STDOUT in settings.send:
+            stream = StdoutWriter()
         with ExitStack() as stack:
             if recorder is not None:
                 stack.callback(recorder.close)
             self._frames = stack.enter_context(closing(_spool(folder / "frames.jsonl", settings)))
             self._event_lines = stack.enter_context(closing(_spool(folder / "events.jsonl", settings)))
             self._remote = [
-                stack.enter_context(closing(LineSpool(open_remote(address), name="send"))) for address in settings.send
+                stack.enter_context(closing(LineSpool(open_remote(address), name="send")))
+                for address in settings.send
+                if address != STDOUT
             ]
-            self.events = EventsSink(folder / "events.jsonl", lines=_Tee(self._event_lines, *self._remote))
+            self._stream = [] if stream is None else [stack.enter_context(closing(LineSpool(stream, name="stream")))]
+            lines = _Tee(self._event_lines, *self._remote, *self._stream)
+            self._frame_lines = _Tee(self._frames, *self._stream)
+            self.events = EventsSink(folder / "events.jsonl", lines=lines)
             self.memory = Memory(settings.max_tracks, ThumbnailKeeper(folder) if thumbnails else None)
             stack.callback(self.memory.close)
             self._stack = stack.pop_all()
 
     @property
+    def _spools(self) -> tuple[LineSpool, ...]:
+        return (self._frames, self._event_lines, *self._remote, *self._stream)
+
+    @property
     def lost_lines(self) -> int:
         """Lines that could not be written."""
-        return sum(spool.lost for spool in (self._frames, self._event_lines, *self._remote))
+        return sum(spool.lost for spool in self._spools)
 
     @property
     def errors(self) -> tuple[str, ...]:
         """Why lines cannot be written or delivered now; empty when they can."""
-        found = [spool.error for spool in (self._frames, self._event_lines, *self._remote)]
+        found = [spool.error for spool in self._spools]
         if self._recorder is not None:
             found.append(self._recorder.error)
         return tuple(dict.fromkeys(error for error in found if error is not None))
@@ -72,7 +91,7 @@ class Outputs:
 
     def write(self, result: FrameResult, age_s: float) -> None:
         """Take one picture; ``age_s``: how long ago it was taken, seconds."""
-        self._frames.write(to_json(frame_record(result) | {"age_s": round(max(age_s, 0.0), 4)}))
+        self._frame_lines.write(to_json(frame_record(result) | {"age_s": round(max(age_s, 0.0), 4)}))
         self.events.write(result)
         if self._recorder is not None:
             self._recorder.write(result)
@@ -85,7 +104,7 @@ class Outputs:
 
     def close(self) -> None:
         """Write what waits, for two seconds at most."""
-        for spool in (self._frames, self._event_lines, *self._remote):
+        for spool in self._spools:
             spool.end()
         if self._recorder is not None:
             self._recorder.end()

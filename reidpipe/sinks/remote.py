@@ -1,4 +1,4 @@
-"""Events to other machines: a webhook or an MQTT broker, each behind a ``LineSpool``, so that nobody waits for them.
+"""Lines to other programs: a webhook, an MQTT broker, standard output, each behind a ``LineSpool``: nobody waits.
 
     LineSpool(WebhookWriter("https://hooks.example/people"), limit=10_000)
     LineSpool(MqttWriter("mqtt://broker:1883/site/events"), limit=10_000)
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import select
 import socket
 import ssl
 import threading
@@ -22,7 +23,9 @@ from urllib.parse import unquote, urlsplit
 
 from reidpipe.errors import ConfigError, MissingExtraError, SinkError
 
-__all__ = ["MqttWriter", "WebhookWriter", "open_remote", "shown_address"]
+__all__ = ["STDOUT", "MqttWriter", "StdoutWriter", "WebhookWriter", "open_remote", "shown_address"]
+
+STDOUT = "-"
 
 _TIMEOUT_S = 5.0
 _MQTT_PORT = 1883
@@ -46,8 +49,40 @@ def open_remote(address: str, *, environment: Mapping[str, str] = os.environ) ->
     raise ConfigError(f"events go to http://, https://, mqtt:// or mqtts:// addresses, not to {shown_address(address)}")
 
 
+class StdoutWriter:
+    """Lines to standard output, or another open file, each written at once: for a program that reads them by a pipe.
+
+    Args:
+        descriptor: of the file; not closed with this.
+    """
+
+    def __init__(self, descriptor: int = 1) -> None:
+        self._descriptor = descriptor
+
+    def write(self, line: bytes) -> None:
+        """Write one line, all of it; waits for a reader that is slow.
+
+        Raises:
+            SinkError: nobody reads any more.
+        """
+        left = memoryview(line + b"\n")
+        try:
+            while left:
+                try:
+                    left = left[os.write(self._descriptor, left) :]
+                except BlockingIOError:  # a pipe that somebody set not to block
+                    select.select([], [self._descriptor], [])
+        except OSError as error:
+            raise SinkError(f"standard output cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
 def shown_address(address: str) -> str:
     """The address as it may be shown: scheme, host and port. The paths of many webhooks are secrets themselves."""
+    if address == STDOUT:
+        return address
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port

@@ -15,7 +15,16 @@ from av.video.reformatter import VideoReformatter
 
 from reidpipe.types import Image
 
-__all__ = ["LiveStream", "Opener", "RawPicture", "Stream", "StreamError", "Transport", "open_stream"]
+__all__ = [
+    "LiveStream",
+    "Opener",
+    "RawPicture",
+    "Stream",
+    "StreamError",
+    "Transport",
+    "open_container",
+    "open_stream",
+]
 
 Transport: TypeAlias = Literal["tcp", "udp"]
 Hurry: TypeAlias = Literal[0, 1, 2]
@@ -86,7 +95,21 @@ class Opener(Protocol):
 
 
 def open_stream(address: str, *, transport: Transport, open_s: float, read_s: float) -> Stream:
-    """Open an address or a webcam.
+    """Open an address or a webcam, see ``open_container``.
+
+    Raises:
+        StreamError: it cannot be opened in time.
+    """
+    container = open_container(address, transport=transport, open_s=open_s, read_s=read_s)
+    try:
+        return LiveStream(container, read_s=read_s)
+    except BaseException:
+        container.close()
+        raise
+
+
+def open_container(address: str, *, transport: Transport, open_s: float, read_s: float) -> Any:
+    """What PyAV opens, for a ``LiveStream``.
 
     Args:
         address: ``rtsp://...``, ``http://...`` and so on with credentials, or the number of a webcam.
@@ -99,14 +122,9 @@ def open_stream(address: str, *, transport: Transport, open_s: float, read_s: fl
     """
     file, form, options = _how(address, transport, open_s)
     try:
-        container = av.open(file, format=form, options=options, timeout=(open_s, read_s), metadata_errors="replace")
+        return av.open(file, format=form, options=options, timeout=(open_s, read_s), metadata_errors="replace")
     except _ERRORS as error:
         raise StreamError(_explain(error, open_s)) from None  # the cause holds the address
-    try:
-        return LiveStream(container, read_s=read_s)
-    except BaseException:
-        container.close()
-        raise
 
 
 def _how(address: str, transport: Transport, open_s: float) -> tuple[str, str | None, dict[str, str]]:

@@ -31,25 +31,26 @@ STAGES = ("detect", "embed", "track", "pool", "associate")
 QUICK = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2", "live.retry_max_s=0.5"])
 
 
+def fake_stages(**fail_at: int) -> tuple[Pipeline, RationedPooler]:
+    """The pipeline of ``fakes``."""
+    fail = {name: {"fail_at": fail_at.get(name)} for name in STAGES}
+    pooler = RationedPooler(FirstVector(**fail["pool"]))
+    pipeline = Pipeline(
+        detector=OnePerson(**fail["detect"]),
+        embedder=UnitVectors(**fail["embed"]),
+        tracker=lambda: RowTracker(**fail["track"]),
+        pooler=pooler,
+        associator=OneIdentity(**fail["associate"]),
+    )
+    return pipeline, pooler
+
+
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Stages that find the same person everywhere; ``fakes(detect=3)``: that stage raises in its third call."""
 
     def install(**fail_at: int) -> None:
-        fail = {name: {"fail_at": fail_at.get(name)} for name in STAGES}
-
-        def build(config: Config, names: Any) -> tuple[Pipeline, RationedPooler]:
-            pooler = RationedPooler(FirstVector(**fail["pool"]))
-            pipeline = Pipeline(
-                detector=OnePerson(**fail["detect"]),
-                embedder=UnitVectors(**fail["embed"]),
-                tracker=lambda: RowTracker(**fail["track"]),
-                pooler=pooler,
-                associator=OneIdentity(**fail["associate"]),
-            )
-            return pipeline, pooler
-
-        monkeypatch.setattr(live_run, "build_stages", build)
+        monkeypatch.setattr(live_run, "build_stages", lambda config, names: fake_stages(**fail_at))
 
     install()
     return install

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from reidpipe.errors import ConfigError, SinkError
-from reidpipe.sinks.remote import MqttWriter, WebhookWriter, open_remote, shown_address
+from reidpipe.sinks.remote import MqttWriter, StdoutWriter, WebhookWriter, open_remote, shown_address
 from reidpipe.sinks.spool import LineSpool
 
 SECRET = "hunter2"
@@ -260,3 +261,34 @@ def test_mqtt_nobody_there_is_a_clear_error() -> None:
         writer.write(b"x")
     assert SECRET not in str(caught.value)
     writer.close()
+
+
+def test_stdout_gives_whole_lines_to_a_slow_reader_and_says_when_nobody_reads() -> None:
+    reading, writing = os.pipe()
+    spool = LineSpool(StdoutWriter(writing))
+    lines = [bytes([65 + number % 26]) * 5000 for number in range(40)]  # more than a pipe holds
+    for line in lines:
+        spool.write(line)
+    got = b""
+    while got.count(b"\n") < len(lines):
+        got += os.read(reading, 3000)
+    assert got.splitlines() == lines
+    os.close(reading)
+    with pytest.raises(SinkError, match="standard output"):
+        StdoutWriter(writing).write(b"more")
+    spool.close()
+    os.close(writing)
+
+
+def test_stdout_of_a_pipe_that_does_not_block_waits() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    spool = LineSpool(StdoutWriter(writing))
+    spool.write(b"x" * 200_000)
+    got = b""
+    while not got.endswith(b"\n"):
+        got += os.read(reading, 65536)
+    assert got == b"x" * 200_000 + b"\n"
+    spool.close()
+    os.close(reading)
+    os.close(writing)

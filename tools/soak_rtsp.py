@@ -1,0 +1,119 @@
+"""A real live run for as long as told: real clips over a real RTSP server, the shipped models; what grows?
+
+    python tools/soak_rtsp.py --minutes 20 --out /tmp/soak a.mp4 b.mp4
+
+Prints a line every half minute: memory, what the C allocator has in use, open files, threads, pictures, age. At the end
+the slope of memory in MB an hour over the second half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from reidpipe.config import Config
+from reidpipe.live import run_live
+from reidpipe.live.rtsp import RtspServer, clip, why_not
+from tools.soak_live import resources
+
+EVERY_S = 30.0
+_NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _NAMES)
+
+
+def allocator() -> dict[str, float]:
+    """What glibc's malloc holds, MB: ``heap`` from the system in arenas, ``used`` of it, ``mapped`` in large blocks."""
+    try:
+        mallinfo = ctypes.CDLL("libc.so.6").mallinfo2
+    except (OSError, AttributeError):
+        return {}
+    mallinfo.restype = _Mallinfo
+    info = mallinfo()
+    values = {"heap": info.arena, "used": info.uordblks, "mapped": info.hblkhd}
+    return {f"{name}_mb": round(value / 1e6, 2) for name, value in values.items()}
+
+
+def lengthened(path: Path, out: Path, seconds: float) -> Path:
+    """The clip again and again without a new encoding, until it is so long."""
+    with av.open(str(out), "w") as target:
+        stream: Any = None
+        shift = 0
+        while stream is None or shift * stream.time_base < seconds:
+            with av.open(str(path)) as source:
+                film = source.streams.video[0]
+                if stream is None:
+                    stream = target.add_stream_from_template(film)
+                    stream.time_base = film.time_base
+                end = 0
+                for packet in source.demux(film):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    packet.pts += shift
+                    packet.dts += shift
+                    end = max(end, packet.pts + int(packet.duration or 0))
+                    packet.stream = stream
+                    target.mux(packet)
+                shift = end
+    return out
+
+
+def slope(rows: list[dict[str, Any]], name: str) -> float:
+    """Change an hour, by a line of least squares."""
+    hours = np.array([row["s"] for row in rows]) / 3600
+    return float(np.polyfit(hours, np.array([row[name] for row in rows]), 1)[0])
+
+
+def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> list[dict[str, Any]]:
+    """Run; a row for each half minute."""
+    out.mkdir(parents=True, exist_ok=True)
+    long = [lengthened(path, out / f"{number}.mp4", 60 * minutes + 60) for number, path in enumerate(clips)]
+    mounts: dict[str, dict[str, Any]] = {f"/{number}": {"launch": clip(path)} for number, path in enumerate(long)}
+    rows: list[dict[str, Any]] = []
+    stop = threading.Event()
+    begun = time.monotonic()
+
+    def watch() -> None:
+        while not stop.wait(EVERY_S):
+            live = json.loads((out / "run" / "run.json").read_text()).get("live", {})
+            seen = sum(camera["processed"] for camera in live.get("cameras", {}).values())
+            row = {"s": round(time.monotonic() - begun), **resources(), **allocator(), "processed": seen}
+            rows.append(row)
+            print(json.dumps(row | {"age_p99_s": live.get("age_p99_s")}), flush=True)
+
+    with RtspServer(mounts) as server:
+        threading.Thread(target=watch, daemon=True).start()
+        config = Config.load(overrides=settings, values={"source.duration_s": 60 * minutes})
+        run_live([f"cam{n}={server.url(path)}" for n, path in enumerate(mounts)], out / "run", config=config)
+        stop.set()
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", type=Path, nargs="+", help="H.264 MP4 files")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--set", action="append", default=[])
+    arguments = parser.parse_args()
+    reason = why_not()
+    if reason is not None:
+        raise SystemExit(reason)
+    rows = soak(arguments.clips, arguments.out, arguments.minutes, arguments.set)
+    late = rows[len(rows) // 2 :]
+    if len(late) > 2:
+        print(json.dumps({f"{name}_per_hour": round(slope(late, name), 2) for name in late[0] if name != "s"}))
+
+
+if __name__ == "__main__":
+    main()
