@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,20 +65,38 @@ class CameraMeans:
         else:
             self.sums[camera] -= before
 
+    def add_all(self, tracks: Sequence[tuple[str, NDArray[np.float32]]]) -> None:
+        """Count many new tracks: camera and vector of each."""
+        for camera in dict.fromkeys(camera for camera, _ in tracks):
+            own = np.stack([vector for name, vector in tracks if name == camera])
+            self.sums[camera] = self.sums.get(camera, np.zeros(own.shape[1])) + own.sum(axis=0, dtype=np.float64)
+            self.counts[camera] = self.counts.get(camera, 0.0) + len(own)
+
+    def clean_all(self, cameras: Sequence[str], vectors: Vectors) -> NDArray[np.float64]:
+        """``clean`` of each row, float64 ``(N, D)``."""
+        number = {camera: i for i, camera in enumerate(dict.fromkeys(cameras))}
+        means = np.stack([self.mean(camera, vectors.shape[1]) for camera in number])
+        left = vectors - means[[number[camera] for camera in cameras]]
+        lengths = np.linalg.norm(left, axis=1, keepdims=True)
+        return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 1e-6))
+
+    def mean(self, camera: str, dim: int) -> NDArray[np.float64]:
+        """What is taken off a vector of that camera, ``(dim,)``."""
+        total = self.total()
+        if total == 0:
+            return np.zeros(dim)
+        overall = np.asarray(sum(self.sums.values()) / total)
+        if camera not in self.sums:
+            return overall
+        return np.asarray((self.sums[camera] + self.pull * overall) / (self.counts[camera] + self.pull))
+
     def total(self) -> float:
         """How many tracks were counted."""
         return sum(self.counts.values())
 
     def clean(self, camera: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """A vector without its camera's mean, float64 ``(D,)`` of unit length (of zero length when nothing is left)."""
-        total = self.total()
-        if total == 0:
-            return vector.astype(np.float64)
-        overall = sum(self.sums.values()) / total
-        mean = overall
-        if camera in self.sums:
-            mean = (self.sums[camera] + self.pull * overall) / (self.counts[camera] + self.pull)
-        left = vector - mean
+        left = vector - self.mean(camera, len(vector))
         length = float(np.linalg.norm(left))
         return np.asarray(left / length if length > 1e-6 else np.zeros(len(vector)))
 
@@ -138,6 +158,47 @@ class Gallery:
                 del person.members[min(ended, key=lambda m: (m.weight, m.last_s)).key]
         self._refresh(person)
 
+    def load(self, members: Sequence[tuple[int, Member]]) -> None:
+        """Many tracks at once, of identities that are new here; of too many identities those seen last."""
+        people: dict[int, list[Member]] = {}
+        for global_id, member in members:
+            people.setdefault(global_id, []).append(member)
+        room = self.limit - len(self.people)
+        if len(people) > room:
+            last = sorted(people, key=lambda g: (max(m.last_s for m in people[g]), g))
+            for global_id in last[: len(people) - room]:
+                del people[global_id]
+        for own in people.values():
+            own.sort(key=lambda m: -m.weight)
+            del own[self.members :]
+        chosen = [(g, m) for g, own in people.items() for m in own]
+        if not chosen:
+            return
+        self.means.add_all([(m.key.camera, m.vector) for _, m in chosen])
+        clean = self.means.clean_all([m.key.camera for _, m in chosen], np.stack([m.vector for _, m in chosen]))
+        for global_id, own in people.items():
+            self.people[global_id] = _Person(len(self._rows), {m.key: m for m in own})
+            self._rows.append(global_id)
+        self._grow(len(chosen[0][1].vector))
+        sums = np.zeros((len(people), clean.shape[1]))
+        rows = np.asarray([self.people[g].row for g, _ in chosen]) - (len(self._rows) - len(people))
+        np.add.at(sums, rows, clean * np.asarray([m.weight for _, m in chosen])[:, None])
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        unit = np.divide(sums, lengths, out=sums.copy(), where=lengths > 1e-6)
+        self._matrix[len(self._rows) - len(people) : len(self._rows)] = unit
+        self._clean_at = self.means.total()
+        self.scale = self._strangers()
+
+    def members_of(self, global_id: int) -> dict[TrackKey, Member]:
+        """The tracks remembered of an identity; none of one that is not here."""
+        person = self.people.get(global_id)
+        return {} if person is None else dict(person.members)
+
+    def forget(self, global_id: int) -> None:
+        """An identity and all of its tracks, if it is here."""
+        if global_id in self.people:
+            self._forget(global_id)
+
     def drop(self, global_id: int, key: TrackKey) -> None:
         """Take a track out; an identity without tracks is gone."""
         person = self.people[global_id]
@@ -188,17 +249,22 @@ class Gallery:
 
     def _grow(self, dim: int) -> None:
         if len(self._rows) > len(self._matrix):
-            larger = np.zeros((max(64, 2 * len(self._matrix)), dim), np.float32)
+            larger = np.zeros((max(64, 2 * len(self._matrix), len(self._rows)), dim), np.float32)
             if len(self._matrix):
                 larger[: len(self._matrix)] = self._matrix
             self._matrix = larger
 
     def _make_room(self) -> None:
+        """When full, the one seen longest ago goes; of a large gallery one in a hundred, so that looking is rare."""
         if len(self.people) < self.limit:
             return
-        gone = [g for g, p in self.people.items() if not any(m.live for m in p.members.values())]
-        if gone:
-            self._forget(min(gone, key=lambda g: (max(m.last_s for m in self.people[g].members.values()), g)))
+        gone = [
+            (max(m.last_s for m in p.members.values()), g)
+            for g, p in self.people.items()
+            if not any(m.live for m in p.members.values())
+        ]
+        for _, global_id in heapq.nsmallest(max(1, self.limit // 100), gone):
+            self._forget(global_id)
 
     def _forget(self, global_id: int) -> None:
         """The last row takes the place of the one that goes."""

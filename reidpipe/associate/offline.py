@@ -10,7 +10,7 @@ import numpy as np
 
 from reidpipe.associate.decide import decide
 from reidpipe.associate.evidence import Views
-from reidpipe.associate.remember import name_groups, recall
+from reidpipe.associate.remember import Numbers, name_groups, recall
 from reidpipe.associate.scene import Scene, see
 from reidpipe.associate.store import Store
 from reidpipe.errors import ConfigError
@@ -27,6 +27,8 @@ class OfflineAssociator:
         false_match_rate: largest share of wrong pairs to accept, 0..1.
         overlap: let overlapping views find themselves, and use where people stand.
         store: people of earlier runs, whose ids are continued, and where this run's are kept.
+        note: what the store calls this run.
+        write: False: ids are continued, but whoever made this writes the store.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class OfflineAssociator:
         false_match_rate: float = 0.01,
         overlap: bool = True,
         store: Store | None = None,
+        note: str = "",
+        write: bool = True,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -45,8 +49,10 @@ class OfflineAssociator:
         self._rate = false_match_rate
         self._overlap = overlap
         self._store = store
+        self._note = note
+        self._write = write
         self._tracklets: dict[TrackKey, Tracklet] = {}
-        self._next_id = 1
+        self._numbers = Numbers(store, block=1)
         self.report: dict[str, Any] = {}
 
     def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
@@ -60,30 +66,33 @@ class OfflineAssociator:
         """One link for each tracklet ever given, in order of first appearance. Writes the store, where there is one."""
         if not self._tracklets:
             return []
-        recalled = recall(self._store) if self._store is not None else []
+        recalled = recall(self._store, list(self._tracklets.values())) if self._store is not None else []
         identity = {tracklet.key: global_id for global_id, tracklet in recalled}
         scene = see([*self._tracklets.values(), *(tracklet for _, tracklet in recalled)])
         views = Views() if self._overlap else None
         decision = decide(scene, threshold=self._threshold, false_match_rate=self._rate, views=views)
         known = [identity.get(t.key) for t in scene.tracklets]
-        if self._store is not None:
-            self._next_id = max(self._next_id, self._store.next_id())
-        names = name_groups(decision.labels, known, scene.quality.tolist(), next_id=self._next_id)
+        found = name_groups(decision.labels, known, scene.tracklets, scene.quality.tolist())
+        mine = dict.fromkeys(x for x, old in zip(decision.labels.tolist(), known, strict=True) if old is None)
+        fresh = [label for label in mine if found[label] is None]
+        first = self._numbers.take(len(fresh)) if fresh else 0
+        new = {label: first + i for i, label in enumerate(fresh)}
+        names = [new.get(label, name or 0) for label, name in enumerate(found)]
         links = [link for link, old in zip(_links(scene, decision.labels, names), known, strict=True) if old is None]
         identities = {link.global_id for link in links}
-        self._next_id = max(self._next_id, *(i + 1 for i in identities))
         self.report = decision.report | {"identities": len(identities), "tracklets": len(links)}
         if self._store is not None:
             self.report["identities_known_before"] = len(identities & set(identity.values()))
-            self._store.write([(x.global_id, self._tracklets[x.key]) for x in links], now_s=time.time())
+            if self._write:
+                decided = [(link.global_id, self._tracklets[link.key]) for link in links]
+                self._store.write(decided, now_s=time.time(), note=self._note)
         self._tracklets = {}
         return links
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own. Call after ``close``."""
-        links = [Link(key, self._next_id + i, 1.0, time_s) for i, key in enumerate(keys)]
-        self._next_id += len(links)
-        return links
+        first = self._numbers.take(len(keys)) if keys else 0
+        return [Link(key, first + i, 1.0, time_s) for i, key in enumerate(keys)]
 
 
 def _links(scene: Scene, labels: Ids, names: Sequence[int]) -> list[Link]:

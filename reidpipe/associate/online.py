@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration
+from reidpipe.associate.diary import Album, Diary
 from reidpipe.associate.evidence import COSINE
 from reidpipe.associate.gallery import Gallery, Member
-from reidpipe.associate.remember import Diary
+from reidpipe.associate.remember import Numbers
 from reidpipe.associate.review import Review
 from reidpipe.associate.store import Store
 from reidpipe.errors import ConfigError
@@ -57,6 +58,9 @@ class OnlineAssociator:
         max_identities: size of the gallery.
         max_members: tracks remembered of each identity.
         store: people of earlier runs, whose ids are continued, and where this run's are kept, window by window.
+        album: pictures of tracks, for the store.
+        note: what the store calls this run.
+        write: False: ids are continued, but whoever made this writes the store.
     """
 
     def __init__(
@@ -74,6 +78,9 @@ class OnlineAssociator:
         max_identities: int = 100_000,
         max_members: int = 12,
         store: Store | None = None,
+        album: Album | None = None,
+        note: str = "",
+        write: bool = True,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -93,15 +100,14 @@ class OnlineAssociator:
         self._review_s = review_s
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
-        self._next_id = 1
-        self._diary = Diary(store, self._gallery) if store is not None else None
-        if store is not None:
-            self._next_id = store.next_id()
+        self._numbers = Numbers(store)
+        self._write = write
+        self._diary = Diary(store, self._gallery, album=album, note=note) if store is not None else None
 
     @property
     def report(self) -> dict[str, Any]:
         """What run.json says about it."""
-        return {"threshold": self._limit(), "identities": self._next_id - 1, "gallery": len(self._gallery)}
+        return {"threshold": self._limit(), "identities": self._numbers.given, "gallery": len(self._gallery)}
 
     def held(self) -> dict[str, int]:
         """How much is remembered now: every one of these has a bound."""
@@ -117,8 +123,9 @@ class OnlineAssociator:
         if time_s < self._next_s:
             return []
         self._next_s = time_s + self._window_s
-        links = self._decide(time_s, force=False)
-        if self._diary is not None:
+        links = self._told(time_s)
+        links += self._decide(time_s, force=False)
+        if self._diary is not None and self._write:
             self._diary.write(links)
         return links
 
@@ -129,13 +136,16 @@ class OnlineAssociator:
         if self._review_s:
             links += self._think_again(end)
         self._tracks.clear()
-        if self._diary is not None:
+        if self._diary is not None and self._write:
             self._diary.write(links)
+        self._numbers.close()
         return links
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own."""
-        return [Link(key, self._new_id(), 1.0, time_s) for key in keys]
+        links = [Link(key, self._numbers.take(), 1.0, time_s) for key in keys]
+        self._numbers.close()
+        return links
 
     def _note(self, tracklet: Tracklet, time_s: float) -> None:
         track = self._tracks.get(tracklet.key)
@@ -146,8 +156,19 @@ class OnlineAssociator:
         track.told = tracklet.vector
         self._dirty.add(tracklet.key)
         self._review.note(tracklet)
-        if self._diary is not None:
+        if self._diary is not None and self._write:
             self._diary.note(tracklet)
+
+    def _told(self, time_s: float) -> list[Link]:
+        """What others did to the store meanwhile: tracks of this run that somebody merged or split."""
+        links = []
+        for key, old, new in [] if self._diary is None else self._diary.follow():
+            if key in self._tracks:
+                self._tracks[key].global_id = new
+            if key in self._ids:
+                self._ids[key] = new
+            links.append(Link(key, new, 1.0, time_s, old))
+        return links
 
     def _decide(self, time_s: float, *, force: bool) -> list[Link]:
         self._gallery.tidy()
@@ -180,7 +201,7 @@ class OnlineAssociator:
                 continue  # dropped from a full identity: too old to matter
             member = person.members[key]
             if wanted < 0 and wanted not in new:
-                new[wanted] = self._new_id()
+                new[wanted] = self._numbers.take()
             to = new.get(wanted, wanted)
             self._gallery.drop(own, key)
             links.append(self._place(member, to, time_s, previous=own))
@@ -253,7 +274,8 @@ class OnlineAssociator:
         return [self._link(track, to, time_s, previous=own)]
 
     def _link(self, track: _Track, to: int | None, time_s: float, *, previous: int | None) -> Link:
-        return self._place(_member(track.tracklet), self._new_id() if to is None else to, time_s, previous=previous)
+        to = self._numbers.take() if to is None else to
+        return self._place(_member(track.tracklet), to, time_s, previous=previous)
 
     def _place(self, member: Member, global_id: int, time_s: float, *, previous: int | None) -> Link:
         self._gallery.put(global_id, member)
@@ -265,10 +287,6 @@ class OnlineAssociator:
                 self._ids = {key: g for key, g in self._ids.items() if key in self._review.recent}
         similarity = self._gallery.similarity_without(global_id, member)
         return Link(member.key, global_id, 1.0 if similarity is None else similarity, time_s, previous)
-
-    def _new_id(self) -> int:
-        self._next_id += 1
-        return self._next_id - 1
 
 
 def _member(tracklet: Tracklet) -> Member:

@@ -2,83 +2,163 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from reidpipe.associate.store import Store
+from reidpipe.associate.store_types import Kept, Picture, Run
 from reidpipe.errors import ConfigError, SinkError
 from reidpipe.types import TrackKey, Tracklet
 
-__all__ = ["export_store", "import_store"]
+__all__ = ["export_store", "import_store", "store_like"]
 
 SCHEMA = "reidpipe.store/1"
 
 
-def export_store(store: Store, path: Path) -> None:
-    """Write everything but the pictures.
+def export_store(store: Store, path: Path, *, pictures: bool = True) -> int:
+    """Write everybody, and the pictures if wanted; returns how many people.
 
     Raises:
         SinkError: the file cannot be written.
     """
-    people = [{"id": p.global_id, "name": p.name, "seen_s": p.seen_s} for p in store.people()]
+    people = store.people()
     tracklets = [
-        {
-            "run": kept.run,
-            "camera": kept.tracklet.key.camera,
-            "track": kept.tracklet.key.track_id,
-            "person": kept.global_id,
-            "first_s": kept.tracklet.first_s,
-            "last_s": kept.tracklet.last_s,
-            "count": kept.tracklet.count,
-            "quality": kept.tracklet.quality,
-            "vector": [float(x) for x in kept.tracklet.vector],
-        }
-        for kept in store.kept()
+        _record(kept, shots.get((kept.run, kept.tracklet.key)))
+        for person in people
+        for shots in [store.pictures(person.global_id) if pictures else {}]
+        for kept in store.kept(people=[person.global_id])
     ]
-    content = {"schema": SCHEMA, "embedder": store.embedder, "dim": store.dim, "people": people, "tracklets": tracklets}
+    content = {
+        "schema": SCHEMA,
+        "embedder": store.embedder,
+        "sha256": store.sha256,
+        "dim": store.dim,
+        "people": [{"id": p.global_id, "name": p.name} for p in people],
+        "runs": [{"run": r.number, "started_s": r.started_s, "note": r.note, "live": r.live} for r in store.runs()],
+        "tracklets": tracklets,
+    }
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.write_text(json.dumps(content), encoding="utf-8")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
-        raise SinkError(f"the store cannot be exported to {path}: {error}") from error
+        temporary.unlink(missing_ok=True)
+        raise SinkError(f"the store cannot be exported to {path}: {error.strerror or error}") from error
+    return len(people)
 
 
-def import_store(store: Store, path: Path, *, now_s: float) -> int:
-    """Add what ``export_store`` wrote, everybody as a new identity; returns how many.
+def store_like(path: Path, text: Path) -> Store:
+    """The store at ``path``; a new one for the embedder of an export when there is none yet.
+
+    Raises:
+        ConfigError: either file is not what it has to be.
+        SinkError: the store cannot be written.
+    """
+    if path.exists() and path.stat().st_size:
+        return Store.open(path)
+    content = _read(text)
+    with_pictures = any("jpeg" in row for row in content["tracklets"])
+    return Store(
+        path,
+        embedder=str(content["embedder"]),
+        sha256=str(content["sha256"]),
+        dim=int(content["dim"]),
+        thumbnails=with_pictures,
+    )
+
+
+def import_store(store: Store, path: Path) -> dict[int, int]:
+    """Add what ``export_store`` wrote: all of it or nothing.
+
+    Numbers stay as they were when the store has never given any of them; else everybody gets a new one.
 
     Args:
         store: takes it.
         path: the text.
-        now_s: seconds since 1970.
+
+    Returns:
+        The number in the file -> the number in the store.
 
     Raises:
         ConfigError: the file is no export, or of another embedder.
+        SinkError: the store cannot be written; nothing was added.
     """
+    content = _read(path)
+    try:
+        names = {int(p["id"]): p["name"] for p in content["people"]}
+        runs = [Run(int(r["run"]), float(r["started_s"]), str(r["note"]), bool(r["live"])) for r in content["runs"]]
+        found = [(_kept(row), row.get("jpeg"), float(row.get("score", 0.0))) for row in content["tracklets"]]
+        pictures = {
+            (kept.run, kept.tracklet.key): Picture(score, base64.b64decode(jpeg, validate=True))
+            for kept, jpeg, score in found
+            if jpeg is not None
+        }
+        numbers = {run.number for run in runs}
+        if any(k.run not in numbers or k.global_id not in names for k, _, _ in found):
+            raise ValueError("a tracklet of a run or a person that is not listed")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is no export of a store: {error}") from error
+    known = "sha256" if store.sha256 and content["sha256"] else "embedder"
+    if content[known] != getattr(store, known) or content["dim"] != store.dim:
+        raise ConfigError(
+            f"{path} was made with the embedder {content['embedder']}, the store {store.path} with {store.embedder}: "
+            "vectors of different embedders cannot be compared"
+        )
+    first = store.next_id()
+    taken = any(old < first for old in names)
+    number = {old: first + i if taken else old for i, old in enumerate(sorted(names))}
+    kept = [Kept(k.run, number[k.global_id], k.tracklet, k.kept_s) for k, _, _ in found]
+    store.restore(kept, runs, pictures, {number[old]: str(name) for old, name in names.items() if name is not None})
+    return number
+
+
+def _record(kept: Kept, picture: Picture | None) -> dict[str, Any]:
+    tracklet = kept.tracklet
+    record: dict[str, Any] = {
+        "run": kept.run,
+        "camera": tracklet.key.camera,
+        "track": tracklet.key.track_id,
+        "person": kept.global_id,
+        "first_s": tracklet.first_s,
+        "last_s": tracklet.last_s,
+        "kept_s": kept.kept_s,
+        "count": tracklet.count,
+        "quality": tracklet.quality,
+        "vector": [float(x) for x in tracklet.vector],
+    }
+    if tracklet.prototypes is not None:
+        record["prototypes"] = np.round(tracklet.prototypes.astype(np.float64), 5).tolist()
+    if picture is not None:
+        record |= {"score": picture.score, "jpeg": base64.b64encode(picture.jpeg).decode()}
+    return record
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        origin = (content["schema"], content["embedder"], content["dim"])
-        names = {int(p["id"]): p["name"] for p in content["people"]}
-        runs: dict[int, list[tuple[int, Tracklet]]] = {}
-        for row in content["tracklets"]:
-            runs.setdefault(int(row["run"]), []).append((int(row["person"]), _tracklet(row)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path} is no export of a store: {error}") from error
-    if origin != (SCHEMA, store.embedder, store.dim):
-        raise ConfigError(f"{path} was made with another embedder or version than the store {store.path}")
-    first = store.next_id()
-    number = {old: first + i for i, old in enumerate(sorted(names))}
-    for _, known in sorted(runs.items()):
-        store.write([(number[old], t) for old, t in known], now_s=now_s, note=f"from {path.name}")
-    kept = {person.global_id for person in store.people()}
-    for old, name in names.items():
-        if name is not None and number[old] in kept:
-            store.rename(number[old], str(name))
-    return len(names)
+    keys = {"schema": str, "embedder": str, "sha256": str, "dim": int, "people": list, "runs": list, "tracklets": list}
+    if not isinstance(content, dict) or any(not isinstance(content.get(key), kind) for key, kind in keys.items()):
+        raise ConfigError(f"{path} is no export of a store: `reidpipe store export` makes one")
+    if content["schema"] != SCHEMA:
+        raise ConfigError(f"{path} is of schema {content['schema']!r}, this reidpipe knows {SCHEMA}")
+    return content
 
 
-def _tracklet(row: dict[str, object]) -> Tracklet:
+def _kept(row: dict[str, Any]) -> Kept:
     vector = np.asarray(row["vector"], dtype=np.float32)
-    key = TrackKey(str(row["camera"]), int(str(row["track"])))
-    times = float(str(row["first_s"])), float(str(row["last_s"]))
-    return Tracklet(key, vector, int(str(row["count"])), float(str(row["quality"])), *times, True)
+    prototypes = None
+    if row.get("prototypes") is not None:
+        rows = np.asarray(row["prototypes"], dtype=np.float32)
+        prototypes = np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+    key = TrackKey(str(row["camera"]), int(row["track"]))
+    times = float(row["first_s"]), float(row["last_s"])
+    tracklet = Tracklet(key, vector, int(row["count"]), float(row["quality"]), *times, True, prototypes)
+    return Kept(int(row["run"]), int(row["person"]), tracklet, float(row["kept_s"]))
