@@ -12,7 +12,7 @@ from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.pipeline import Pipeline
 from reidpipe.settings import Section
-from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, stage_class
+from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, Tracker, stage_class
 
 __all__ = [
     "build_associator",
@@ -20,6 +20,7 @@ __all__ = [
     "build_embedder",
     "build_pipeline",
     "build_pooler",
+    "build_tracker",
     "fitted",
 ]
 
@@ -40,12 +41,20 @@ def fitted(config: Config) -> Config:
     return config.model_copy(update={"track": config.track.model_copy(update=scores)})
 
 
-def build_pipeline(config: Config, *, cameras: Sequence[str]) -> Pipeline:
+def build_pipeline(
+    config: Config,
+    *,
+    cameras: Sequence[str],
+    embedder: Embedder | None = None,
+    associator: Associator | None = None,
+) -> Pipeline:
     """All stages of a run, models loaded.
 
     Args:
         config: the settings.
         cameras: names of the cameras; a detector that replays files needs one for each.
+        embedder: made before, of these settings; None: made here.
+        associator: the same.
 
     Raises:
         ConfigError: a setting does not fit.
@@ -54,10 +63,10 @@ def build_pipeline(config: Config, *, cameras: Sequence[str]) -> Pipeline:
     """
     return Pipeline(
         detector=build_detector(config, cameras=cameras),
-        embedder=build_embedder(config),
-        tracker=partial(stage_class("track", config.track.name), **_options(config.track)),
+        embedder=embedder or build_embedder(config),
+        tracker=partial(build_tracker, config),
         pooler=build_pooler(config),
-        associator=build_associator(config),
+        associator=associator or build_associator(config),
         every=config.source.every,
     )
 
@@ -93,15 +102,21 @@ def build_embedder(config: Config) -> Embedder:
     return embedder
 
 
+def build_tracker(config: Config) -> Tracker:
+    """A new tracker of the kind that ``config.track`` names, for one camera."""
+    tracker: Tracker = stage_class("track", config.track.name)(**_options(config.track))
+    return tracker
+
+
 def build_pooler(config: Config) -> Pooler:
     """The pooler that ``config.pool`` names."""
     pooler: Pooler = stage_class("pool", config.pool.name)(**_options(config.pool))
     return pooler
 
 
-def build_associator(config: Config) -> Associator:
-    """The associator that ``config.associate`` names."""
-    associator: Associator = stage_class("associate", config.associate.name)(**_options(config.associate))
+def build_associator(config: Config, **more: Any) -> Associator:
+    """The associator that ``config.associate`` names; ``more`` goes to it as it is (store, write, ...)."""
+    associator: Associator = stage_class("associate", config.associate.name)(**_options(config.associate), **more)
     return associator
 
 

@@ -12,7 +12,7 @@ from reidpipe.errors import SourceError
 from reidpipe.source.file import FileSource
 from reidpipe.source.folder import FolderSource
 
-__all__ = ["is_mot_folder", "open_mot"]
+__all__ = ["has_pictures", "is_mot_folder", "open_mot", "read_seqinfo"]
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
@@ -47,7 +47,7 @@ def open_mot(
     """
     path = Path(folder)
     name = camera or path.resolve().name
-    section = _read(path, name)
+    section = read_seqinfo(path, camera=name)
     images = path / section.get("imDir", "img1")
     if images.is_dir():
         fps = _rate(section.get("frameRate"), path, name)
@@ -56,7 +56,18 @@ def open_mot(
     return FileSource(video, camera=name, start_s=start_s, duration_s=duration_s, threads=threads)
 
 
-def _read(folder: Path, camera: str) -> dict[str, str]:
+def has_pictures(folder: Path) -> bool:
+    """True for a MOTChallenge sequence that comes with its images or a video; many come with text alone."""
+    named = read_seqinfo(folder, camera=folder.name).get("imDir", "img1")
+    return (folder / named).is_dir() or any(path.suffix.lower() in _VIDEO_SUFFIXES for path in folder.iterdir())
+
+
+def read_seqinfo(folder: Path, *, camera: str) -> dict[str, str]:
+    """The ``[Sequence]`` section of a ``seqinfo.ini``, names as they are written.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     # No interpolation: a % in a name is only a %.
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
