@@ -24,6 +24,7 @@ from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.track.steady import Steady
 from reidpipe.types import Detections
+from reidpipe.weights import file_sha256, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "mot"
@@ -33,7 +34,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def look(folder: Path, detector: str, embedder: str) -> Arrays:
     """Detections and embeddings of all frames, from the cache or made now."""
-    cache = ROOT / "runs" / "track" / f"{folder.name}-{Path(detector).stem}-{Path(embedder).stem}.npz"
+    cache = ROOT / "runs" / "track" / f"{folder.name}-{_label(detector)}-{_label(embedder)}.npz"
     if cache.is_file():
         return dict(np.load(cache))
     import cv2
@@ -56,6 +57,12 @@ def look(folder: Path, detector: str, embedder: str) -> Arrays:
     cache.parent.mkdir(parents=True, exist_ok=True)
     np.savez(cache, allow_pickle=False, **arrays)
     return arrays
+
+
+def _label(model: str) -> str:
+    """A model by name and content: another state of a net under the same name is not the same model."""
+    path = resolve(model).path
+    return f"{path.stem}-{file_sha256(path)[:8]}"
 
 
 def score(folder: Path, seen: Arrays, mode: str, options: dict[str, Any]) -> tuple[dict[str, float], int]:
