@@ -177,7 +177,9 @@ class TrackBook:
         self.seen_s[where] = self.time_s
         self.hits[where] += 1
         self.rows[where] = picture.rows[chosen]
-        self._confirm(((self.hits >= self.min_hits) & (self.ids == NO_ID) & (self.rows >= 0)).nonzero()[0])
+        new = self.ids == NO_ID
+        if new.any():
+            self._confirm((new & (self.hits >= self.min_hits) & (self.rows >= 0)).nonzero()[0])
         return tracks
 
     def begin(self, picture: Picture, chosen: Ids, *, confirmed: bool = False) -> None:

@@ -120,7 +120,9 @@ class ByteTrack:
             return Candidates(rows, columns, 1 - share * picture.scores[detections][columns])
 
         pairs.run(confirmed, high, cost=scored, limit=self._first_limit)
-        low = (picture.scores >= self._low) & ~high
-        pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)
-        pairs.run(~confirmed, high, cost=scored, limit=self._new_limit)
+        if not high.all():
+            low = (picture.scores >= self._low) & ~high
+            pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)
+        if not confirmed.all():
+            pairs.run(~confirmed, high, cost=scored, limit=self._new_limit)
         return pairs

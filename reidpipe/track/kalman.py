@@ -213,8 +213,9 @@ class KalmanFilter:
     def _unit(self, z: Measures) -> NDArray[np.float64]:
         """Square of the length that the noise is measured in: the height, and 1 for a ratio; ``(4, N)``."""
         height = np.maximum(z[3], MIN_SIDE)
+        height *= height
         unit = np.empty_like(z)
-        unit[:] = height * height
+        unit[:] = height
         if self._is_ratio:
             unit[2] = 1.0
         return unit
