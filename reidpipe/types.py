@@ -277,6 +277,7 @@ class Tracklet:
             None when the pooler keeps none.
         path: float64 ``(T, 5)``: time in seconds, x1 y1 x2 y2 in pixels, some moments of the track in order of time;
             None when unknown.
+        prototype_times_s: float64 ``(K,)``, when each prototype was seen, seconds; None when unknown.
     """
 
     key: TrackKey
@@ -288,6 +289,7 @@ class Tracklet:
     closed: bool
     prototypes: Vectors | None = None
     path: NDArray[np.float64] | None = None
+    prototype_times_s: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         _check("vector", self.vector, np.float32, (None,))
@@ -296,6 +298,8 @@ class Tracklet:
             norms = np.linalg.norm(self.prototypes, axis=1)
             if not (np.abs(norms - 1.0) < UNIT_TOLERANCE).all():
                 raise ValueError("prototypes must be finite rows of unit length")
+            if self.prototype_times_s is not None:
+                _check("prototype_times_s", self.prototype_times_s, np.float64, (len(self.prototypes),))
         if self.path is not None:
             _check("path", self.path, np.float64, (None, 5))
             if not np.isfinite(self.path).all():

@@ -213,6 +213,7 @@ class QualityPooler:
             closed=closed,
             prototypes=track.prototypes.stacked(),
             path=track.path.stacked(),
+            prototype_times_s=np.asarray(track.prototypes.times, dtype=np.float64),
         )
 
     def _end(self, camera: str, ended: Sequence[int]) -> list[Tracklet]:
