@@ -1,7 +1,7 @@
 """The file that names the cameras, and may be changed while they run.
 
 gate: rtsp://10.0.0.7/stream
-lobby: {uri: "rtsp://10.0.0.8/stream", paused: true}
+lobby: {uri: "rtsp://10.0.0.8/stream", paused: true, priority: 2}
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from reidpipe.errors import ConfigError
+from reidpipe.settings import LEAST_PRIORITY, MOST_PRIORITY
 
 __all__ = ["Roster", "RosterChange"]
 
@@ -35,19 +36,20 @@ class Roster:
     """Reads the file, and again when it was written.
 
     Args:
-        path: YAML: name -> address, or name -> ``{uri: address, paused: true}``.
+        path: YAML: name -> address, or name -> ``{uri: address, paused: true, priority: 2}``.
 
     Raises:
         ConfigError: it cannot be read, or is not as above.
 
     Attributes:
         cameras: name -> address of those that are not paused. Addresses may hold credentials.
+        priorities: name -> priority, of those that are named with one.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._text = self._read()
-        self.cameras = self._parse(self._text)
+        self.cameras, self.priorities = self._parse(self._text)
 
     def poll(self) -> RosterChange | None:
         """What changed since the last call; None when nothing did.
@@ -59,10 +61,11 @@ class Roster:
         if text == self._text:
             return None
         self._text = text
-        before, self.cameras = self.cameras, self._parse(text)
+        before, prior = self.cameras, self.priorities
+        self.cameras, self.priorities = self._parse(text)
         removed = tuple(name for name, uri in before.items() if self.cameras.get(name) != uri)
         added = {name: uri for name, uri in self.cameras.items() if before.get(name) != uri}
-        return RosterChange(removed, added) if removed or added else None
+        return RosterChange(removed, added) if removed or added or self.priorities != prior else None
 
     def _read(self) -> str:
         try:
@@ -71,7 +74,7 @@ class Roster:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise ConfigError(f"cannot read the cameras file {self._path}: {reason}") from error
 
-    def _parse(self, text: str) -> dict[str, str]:
+    def _parse(self, text: str) -> tuple[dict[str, str], dict[str, float]]:
         try:
             entries = yaml.safe_load(text) or {}
         except yaml.YAMLError:
@@ -82,21 +85,39 @@ class Roster:
         if not isinstance(entries, dict):
             raise ConfigError(f"the cameras file {self._path} must hold 'name: address' in each line")
         found: dict[str, str] = {}
+        priorities: dict[str, float] = {}
         for name, entry in entries.items():
-            uri, paused = self._entry(str(name), entry)
+            uri, paused, priority = self._entry(str(name), entry)
             if not paused:
                 found[str(name)] = uri
+            if priority is not None:
+                priorities[str(name)] = priority
         if len({name.casefold() for name in found}) < len(found):
             raise ConfigError(f"the cameras file {self._path} names two cameras alike: case does not count")
-        return found
+        return found, priorities
 
-    def _entry(self, name: str, entry: Any) -> tuple[str, bool]:
+    def _entry(self, name: str, entry: Any) -> tuple[str, bool, float | None]:
         if not _NAME.match(name):
             raise ConfigError(f"the cameras file {self._path}: {name!r} is no name: letters, digits, space and . - _")
         if isinstance(entry, int | str) and not isinstance(entry, bool):
-            return str(entry), False
-        if isinstance(entry, dict) and entry.keys() <= {"uri", "paused"}:
+            return str(entry), False, None
+        if isinstance(entry, dict) and entry.keys() <= {"uri", "paused", "priority"}:
             uri, paused = entry.get("uri"), entry.get("paused", False)
             if isinstance(uri, int | str) and not isinstance(uri, bool) and isinstance(paused, bool):
-                return str(uri), paused
-        raise ConfigError(f"the cameras file {self._path}: {name} needs an address, or {{uri: ..., paused: true}}")
+                return str(uri), paused, self._priority(name, entry.get("priority"))
+        raise ConfigError(
+            f"the cameras file {self._path}: {name} needs an address, or {{uri: ..., paused: true, priority: 2}}"
+        )
+
+    def _priority(self, name: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not LEAST_PRIORITY <= value <= MOST_PRIORITY
+        ):
+            raise ConfigError(
+                f"the cameras file {self._path}: the priority of {name} must be {LEAST_PRIORITY:g} to {MOST_PRIORITY:g}"
+            )
+        return float(value)

@@ -45,6 +45,7 @@ class _Turn:
 
     source: LiveCamera
     served: int = -1
+    had: float = 0.0
     detected_s: float = float("-inf")
     taken_s: float = float("-inf")
     frames: int = 0
@@ -71,6 +72,11 @@ class Scheduler:
         sources: the cameras.
         max_batch: most pictures in one detection.
         step_s: time that one step should take at most, seconds.
+
+    Attributes:
+        level: what is done for each picture; its gaps are those of a camera of priority 1.
+        priorities: camera -> priority, 1 where it is not named. When there is too much to do, a camera of priority 2
+            has twice as many pictures worked on as one of 1.
     """
 
     def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 8, step_s: float = 0.1) -> None:
@@ -79,8 +85,10 @@ class Scheduler:
         self._step_s = step_s
         self._cost_s: float | None = None
         self._steps = 0
+        self._had = 0.0
         self._wake = threading.Event()
         self.level = Level()
+        self.priorities: dict[str, float] = {}
         for source in sources:
             self.add(source)
 
@@ -117,11 +125,11 @@ class Scheduler:
         detect: list[bool] = []
         room = self.batch
         self._steps += 1
-        for turn in sorted(self._turns.values(), key=lambda turn: (turn.served, turn.frames)):
-            waiting_s = turn.source.box.waiting_s
-            if waiting_s is None or waiting_s < turn.taken_s + self.level.frame_gap_s - _SLACK_S:
+        for turn in sorted(self._turns.values(), key=self._urgency):
+            waiting_s, priority = turn.source.box.waiting_s, self._priority(turn)
+            if waiting_s is None or waiting_s < turn.taken_s + self.level.frame_gap_s / priority - _SLACK_S:
                 continue
-            due = waiting_s >= turn.detected_s + self.level.detect_gap_s - _SLACK_S
+            due = waiting_s >= turn.detected_s + self.level.detect_gap_s / priority - _SLACK_S
             if due and not room:
                 continue  # it stays where it is, or a newer one takes its place; this camera is first next time
             frame = turn.source.box.take()
@@ -133,7 +141,17 @@ class Scheduler:
             detect.append(due)
         return Step(frames, detect) if frames else None
 
+    def _priority(self, turn: _Turn) -> float:
+        return self.priorities.get(turn.source.camera, 1.0)
+
+    def _urgency(self, turn: _Turn) -> tuple[float, int, int]:
+        """First who had least for its priority, then who waited longest."""
+        return max(turn.had, self._had), turn.served, turn.frames
+
     def _note(self, turn: _Turn, frame: Frame, due: bool) -> None:
+        # Stride scheduling: who was idle for long does not come back with a claim to all that it missed.
+        self._had = max(turn.had, self._had)
+        turn.had = self._had + 1.0 / self._priority(turn)
         turn.served = self._steps
         turn.taken_s = frame.time_s
         turn.frames += 1

@@ -64,17 +64,20 @@ class RationedPooler:
 
     Attributes:
         gap_s: least time between two pictures of a camera that are embedded, seconds; 0: no ration.
+        priorities: camera -> priority, 1 where it is not named; that of 2 has half the gap.
     """
 
     def __init__(self, pooler: Pooler) -> None:
         self._pooler = pooler
         self._last_s: dict[str, float] = {}
         self.gap_s = 0.0
+        self.priorities: dict[str, float] = {}
 
     def wants(self, frame: Frame, detections: Detections, tracks: Tracks) -> Ids:
         """As the pooler, or none while the camera has had its ration."""
         last_s = self._last_s.get(frame.camera)
-        if self.gap_s and last_s is not None and 0 <= frame.time_s - last_s < self.gap_s - _SLACK_S:
+        gap_s = self.gap_s / self.priorities.get(frame.camera, 1.0)
+        if gap_s and last_s is not None and 0 <= frame.time_s - last_s < gap_s - _SLACK_S:
             return np.zeros(0, np.int64)
         rows = self._pooler.wants(frame, detections, tracks)
         if len(rows):

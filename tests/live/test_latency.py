@@ -45,7 +45,7 @@ def test_latency_of_a_real_stream_adds_up(tmp_path: Path, monkeypatch: pytest.Mo
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(latency, "build_stages", lambda config, names: fake_stages())
+    monkeypatch.setattr(latency, "build_stages", lambda config, names, **_: fake_stages())
     monkeypatch.setattr(latency, "_SETTLE_S", 0.5)
     clip = write_video(tmp_path / "a.mp4", frames=20, fps=10, width=400, height=96)
     result = measure_latency(clip, config=Config.load(), fps=10, seconds=6.0)

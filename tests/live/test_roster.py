@@ -61,3 +61,20 @@ def test_roster_that_is_wrong_is_told_without_secrets_and_changes_nothing(tmp_pa
     file.unlink()
     with pytest.raises(ConfigError, match="cannot read"):
         roster.poll()
+
+
+def test_roster_priorities_change_without_a_new_connection(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text("gate: {uri: rtsp://h/s, priority: 2}\nlobby: rtsp://h/t\n")
+    roster = Roster(file)
+    assert roster.priorities == {"gate": 2.0}
+    file.write_text("gate: {uri: rtsp://h/s, priority: 0.5}\nlobby: rtsp://h/t\n")
+    change = roster.poll()
+    assert change is not None
+    assert (change.removed, change.added) == ((), {})
+    assert roster.priorities == {"gate": 0.5}
+    for wrong in ("0", "-1", "11", "high", "true", ".nan"):
+        file.write_text(f"gate: {{uri: rtsp://h/s, priority: {wrong}}}\n")
+        with pytest.raises(ConfigError, match="priority of gate"):
+            roster.poll()
+    assert roster.priorities == {"gate": 0.5}

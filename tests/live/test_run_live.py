@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from reidpipe.live.stages import RationedPooler
 from reidpipe.pipeline import Pipeline
 from reidpipe.recorded import RunResult
 from reidpipe.schemas import load_schema
+from reidpipe.types import Detections, Frame, Tracklet, Tracks
 from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors
 from tests.live.conftest import Serve
 from tests.live.server import pattern
@@ -31,10 +33,17 @@ STAGES = ("detect", "embed", "track", "pool", "associate")
 QUICK = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2", "live.retry_max_s=0.5"])
 
 
+class LiveVector(FirstVector):
+    """Its tracklets begin now, not in 1970."""
+
+    def update(self, frame: Frame, detections: Detections, tracks: Tracks) -> list[Tracklet]:
+        return [replace(one, first_s=frame.time_s) for one in super().update(frame, detections, tracks)]
+
+
 def fake_stages(**fail_at: int) -> tuple[Pipeline, RationedPooler]:
     """The pipeline of ``fakes``."""
     fail = {name: {"fail_at": fail_at.get(name)} for name in STAGES}
-    pooler = RationedPooler(FirstVector(**fail["pool"]))
+    pooler = RationedPooler(LiveVector(**fail["pool"]))
     pipeline = Pipeline(
         detector=OnePerson(**fail["detect"]),
         embedder=UnitVectors(**fail["embed"]),
@@ -50,7 +59,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Stages that find the same person everywhere; ``fakes(detect=3)``: that stage raises in its third call."""
 
     def install(**fail_at: int) -> None:
-        monkeypatch.setattr(live_run, "build_stages", lambda config, names: fake_stages(**fail_at))
+        monkeypatch.setattr(live_run, "build_stages", lambda config, names, **_: fake_stages(**fail_at))
 
     install()
     return install
@@ -223,6 +232,7 @@ def test_run_live_cameras_are_added_paused_and_removed_while_it_runs(
     until(lambda: bool(run.events("link", "a")))
     file.write_text(f"a: {server.url('/a')}\nb: {server.url('/b')}\n")
     until(lambda: bool(run.events("link", "b")))
+    until(lambda: any((run.out / "video").glob("b/*")))
     file.write_text(f"a: {{uri: '{server.url('/a')}', paused: true}}\nb: {server.url('/b')}\n")
     until(lambda: bool(run.events("camera_end", "a") and run.events("leave", "a")))
     file.write_text("not: [yaml")
@@ -233,3 +243,40 @@ def test_run_live_cameras_are_added_paused_and_removed_while_it_runs(
     read(run.out, "events.jsonl", "event")
     assert [source["camera"] for source in info(run.out)["sources"]] == ["a"]
     assert sorted(path.name for path in (run.out / "video").iterdir()) == ["a", "b"]
+
+
+def test_run_live_ends_with_a_report(tmp_path: Path, fakes: Callable[..., None]) -> None:
+    clip = write_video(tmp_path / "a.mp4", frames=10, fps=20)
+    run_live([clip], tmp_path / "out", config=QUICK, realtime=True)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "a" in info(tmp_path / "out")["live"]["cameras"]
+    assert page.startswith("<!doctype html>")
+    config = Config.load(overrides=["output.report=false"])
+    run_live([clip], tmp_path / "none", config=config, realtime=True)
+    assert not (tmp_path / "none" / "report.html").exists()
+
+
+def test_run_live_leaves_a_large_report_for_later_when_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fakes: Callable[..., None]
+) -> None:
+    from reidpipe.live import closing
+
+    clip = write_video(tmp_path / "a.mp4", frames=10, fps=20)
+    out = tmp_path / "out"
+    run_live([clip], out, config=QUICK, realtime=True)
+    (out / "report.html").unlink()
+    assert closing.report_at_end(out, tracks=1, hurry=True) is None
+    (out / "report.html").unlink()
+    assert "reidpipe report" in str(closing.report_at_end(out, tracks=10_000, hurry=True))
+    monkeypatch.setattr(closing, "_MOST_BYTES", 10)
+    assert "reidpipe report" in str(closing.report_at_end(out, tracks=1, hurry=True))
+    assert not (out / "report.html").exists()
+    assert closing.report_at_end(out, tracks=1, hurry=False) is None
+    (out / "run.json").write_text("{")
+    assert "no report" in str(closing.report_at_end(out, tracks=1, hurry=False))
+
+
+def test_run_live_refuses_a_priority_for_no_camera(tmp_path: Path, fakes: Callable[..., None]) -> None:
+    clip = write_video(tmp_path / "a.mp4", frames=2)
+    with pytest.raises(ConfigError, match="'gate', which there is not: a"):
+        run_live([clip], tmp_path / "out", config=Config.load(overrides=["live.priority={gate: 2}"]), realtime=True)

@@ -125,3 +125,31 @@ def test_scheduler_wakes_when_something_comes() -> None:
     scheduler.wait(0.01)  # nothing new
     camera.box.change("up", 0.0)
     scheduler.wait(3600)
+
+
+def test_scheduler_serves_by_priority_when_there_is_too_much_to_do() -> None:
+    cameras = [Camera(name) for name in "abc"]
+    scheduler = Scheduler(cameras, step_s=0.1)
+    scheduler.priorities = {"a": 2.0, "c": 0.5}
+    scheduler.took(0.1, 1)  # one picture in a step
+    for number in range(700):
+        for camera in cameras:
+            camera.put(number / 15)
+        scheduler.next()
+    served = [scheduler.frames(name) for name in "abc"]
+    assert sum(served) == 700
+    np.testing.assert_allclose(served, [400, 200, 100], rtol=0.1)
+
+
+def test_scheduler_gaps_are_shorter_for_a_camera_of_higher_priority() -> None:
+    cameras = [Camera(name) for name in "ab"]
+    scheduler = Scheduler(cameras)
+    scheduler.took(1e-6, 1)
+    scheduler.priorities = {"a": 4.0}
+    scheduler.level = Level(detect_gap_s=0.4)
+    for number in range(100):  # 10 s of 10 pictures a second
+        for camera in cameras:
+            camera.put(number / 10)
+        scheduler.next()
+    assert [scheduler.detections(name) for name in "ab"] == [100, 25]
+    assert [scheduler.frames(name) for name in "ab"] == [100, 100]
