@@ -31,6 +31,7 @@ from reidpipe.settings import (
     RuntimeSettings,
     Section,
     SourceSettings,
+    StoreSettings,
     TrackSettings,
 )
 
@@ -49,6 +50,7 @@ class Config(Section):
     associate: AssociateSettings = Field(default_factory=lambda: _default("associate"))
     refine: RefineSettings = Field(default_factory=RefineSettings)
     output: OutputSettings = Field(default_factory=OutputSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     live: LiveSettings = Field(default_factory=LiveSettings)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ def draw_videos(
     frames: dict[str, int],
     progress: Progress,
     stop: threading.Event,
+    names: Mapping[int, str] | None = None,
 ) -> tuple[str, ...]:
     """Read every source once more and write ``video/<camera>.mp4`` with what ``frames.jsonl`` says.
 
@@ -40,6 +41,7 @@ def draw_videos(
         frames: camera -> pictures that are in ``frames.jsonl``.
         progress: told about every picture.
         stop: when set, every file is finished where it is.
+        names: global id -> name, for those who have one.
 
     Returns:
         Warnings about the files, one line each.
@@ -54,7 +56,7 @@ def draw_videos(
     sink = VideoSink(
         folder / "video",
         fps=rates,
-        annotate=lambda camera: Annotator(trace_s=settings.trace_s, fps=rates[camera]).annotate,
+        annotate=lambda camera: Annotator(trace_s=settings.trace_s, fps=rates[camera], names=names).annotate,
         crf=settings.crf,
         preset=settings.preset,
     )

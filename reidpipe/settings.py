@@ -29,6 +29,7 @@ __all__ = [
     "SortSettings",
     "SourceSettings",
     "SteadySettings",
+    "StoreSettings",
     "TrackSettings",
 ]
 
@@ -45,8 +46,8 @@ class Section(BaseModel):
 class RuntimeSettings(Section):
     """How nets are run."""
 
-    backend: Literal["auto", "onnxruntime", "openvino", "torch"] = Field(
-        "auto", description="auto: onnxruntime for .onnx, OpenVINO for .xml"
+    backend: Literal["auto", "onnxruntime", "openvino", "tflite", "torch"] = Field(
+        "auto", description="auto: onnxruntime for .onnx, OpenVINO for .xml, tflite for .tflite"
     )
     threads: Annotated[int, Field(ge=1, le=256)] | None = Field(
         None, description="threads of one inference; null: as many as there are cores"
@@ -156,14 +157,13 @@ class BoTSortSettings(AnyTracker):
     duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
 
 
-class SteadySettings(Section):
+class SteadySettings(AnyTracker):
     """The default: two passes by score, motion in real units, appearance where it decides."""
 
     name: Literal["steady"] = Field("steady", description="implementation")
     high_score: Fraction = Field(0.6, description="detections from here on are trusted")
     low_score: Fraction = Field(0.1, description="detections from here on can continue a track")
     new_score: Fraction = Field(0.7, description="detections from here on can begin a track")
-    max_age_s: float = Field(1.0, gt=0, le=3600, description="a person not seen for longer has left, seconds")
     min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
     high_limit: float = Field(0.8, ge=0, le=2, description="highest cost of a pair in the first pass")
     low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) of a pair in the second pass")
@@ -240,7 +240,9 @@ AssociateSettings: TypeAlias = Annotated[OfflineSettings | OnlineSettings, Field
 class RefineSettings(Section):
     """What is done to the tracks of recorded files once everything is known."""
 
-    enabled: bool = Field(True, description="smooth the boxes and fill short gaps")
+    enabled: bool = Field(True, description="cut and join tracks, smooth the boxes and fill short gaps")
+    split: bool = Field(True, description="cut a track whose look changes to that of another person")
+    join_gap_s: Seconds = Field(1.5, description="longest break over which fragments of one person are joined, seconds")
     fill_gap_s: Seconds = Field(0.85, description="longest gap that is filled, seconds")
     min_length_s: Seconds = Field(0.6, description="people seen for less than so many seconds in a camera are dropped")
 
@@ -261,6 +263,23 @@ class OutputSettings(Section):
     report: bool = Field(True, description="report.html, one file to open in a browser")
 
 
+class StoreSettings(Section):
+    """People kept across runs."""
+
+    path: str | None = Field(None, description="the file; null: every run begins with nobody known")
+    thumbnails: bool | None = Field(
+        None, description="keep pictures; false: numbers only; null: as the store was made, and as output.thumbnails"
+    )
+    retain_days: Annotated[float, Field(gt=0, le=36500)] | None = Field(
+        None, description="whoever was not seen for so many days is deleted, at the start and while cameras run"
+    )
+    wait_s: float = Field(10.0, ge=0, le=3600, description="longest wait for another process that writes, seconds")
+
+
+LEAST_PRIORITY = 0.1
+MOST_PRIORITY = 10.0
+
+
 class LiveSettings(Section):
     """Cameras that run for weeks: how they are connected, and what is done when there is too much to do."""
 
@@ -277,6 +296,11 @@ class LiveSettings(Section):
     credentials: str | None = Field(None, description="YAML file with 'camera or host: user:password'")
     cameras: str | None = Field(
         None, description="YAML file with 'name: address'; may be changed while they run, to add, remove or pause some"
+    )
+    priority: dict[str, Annotated[float, Field(ge=LEAST_PRIORITY, le=MOST_PRIORITY)]] = Field(
+        default_factory=dict,
+        description="camera -> priority, 1 where it is not named: when there is too much to do, that of 2 has twice as "
+        "many pictures worked on as that of 1",
     )
     detect_gap_s: Seconds = Field(
         0.0,

@@ -41,7 +41,7 @@ _KIND_NAMES: dict[str, str] = {"detector": "a detector", "embedder": "an embedde
 Triple = tuple[float, float, float]
 
 MANIFEST_SCHEMA = "reidpipe.weights/1"
-_MODEL_SUFFIXES = {".onnx", ".ort", ".xml", ".pt", ".pth", ".tar"}
+_MODEL_SUFFIXES = {".onnx", ".ort", ".xml", ".tflite", ".pt", ".pth", ".tar"}
 
 
 class _Strict(BaseModel):
@@ -267,6 +267,27 @@ def file_sha256(path: Path) -> str:
     """Sha256 of a file, lower-case hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def model_sha256(path: Path) -> str:
+    """Sha256 of a model, lower-case hex: of its file; of an OpenVINO model, of the .xml and then the .bin.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    files = [path]
+    if path.is_dir():
+        files = sorted(path.glob("*.xml"))
+    files = [*files, *(file.with_suffix(".bin") for file in files if file.suffix == ".xml")]
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
 
 
 def user_folder() -> Path:

@@ -21,7 +21,7 @@ MODELS: dict[str, type[Section]] = {
     "associate.offline": settings.OfflineSettings,
     "associate.online": settings.OnlineSettings,
 }
-GIVEN_BY_BUILD = {"associate": {"calibration", "store"}}
+GIVEN_BY_BUILD = {"associate": {"album", "calibration", "note", "retain_days", "store", "write"}}
 
 
 @pytest.mark.parametrize("key", sorted(MODELS))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from reidpipe.associate.gallery import Gallery, Member
 from reidpipe.associate.remember import recall
 from reidpipe.associate.store import Store
+from reidpipe.associate.store_care import expire
 from reidpipe.associate.store_types import Kept, Picture
 from reidpipe.errors import SinkError
 from reidpipe.types import Link, TrackKey, Tracklet
@@ -20,6 +21,8 @@ REMEMBERED = 1000
 
 MOST_WAITING = 5000
 """Tracks that wait for a store that cannot be written; then the oldest are lost to it."""
+
+EXPIRE_S = 3600.0
 
 AGAIN_S = 5.0
 """A track that goes on is written anew after so many seconds."""
@@ -57,6 +60,12 @@ class Album:
         with self._lock:
             return {key: self._waiting[key] for key in keys if key in self._waiting}
 
+    def drop(self, keys: Iterable[TrackKey]) -> None:
+        """Pictures of these tracks are not wanted any more."""
+        with self._lock:
+            for key in keys:
+                self._waiting.pop(key, None)
+
     def waiting(self) -> list[TrackKey]:
         """Tracks with a picture that waits."""
         with self._lock:
@@ -81,11 +90,21 @@ class Diary:
         album: where pictures come from.
         note: what the run is called.
         live: times are seconds since 1970.
+        retain_days: whoever was not seen for so many days is deleted, every hour.
     """
 
     def __init__(
-        self, store: Store, gallery: Gallery, *, album: Album | None = None, note: str = "", live: bool = True
+        self,
+        store: Store,
+        gallery: Gallery,
+        *,
+        album: Album | None = None,
+        note: str = "",
+        live: bool = True,
+        retain_days: float | None = None,
     ) -> None:
+        self._retain_days = retain_days
+        self._expired_at = time.monotonic()
         self._store = store
         self._gallery = gallery
         self._album = album or Album()
@@ -160,7 +179,7 @@ class Diary:
         """
         try:
             changes = self._store.changes()
-            if changes == self._changes:
+            if changes == self._changes and not self._expire():
                 return []
             news, row = self._store.written_after(self._row, but=self._run)
             acts = self._store.audit(after=self._audited)
@@ -180,6 +199,15 @@ class Diary:
             if kept.global_id not in touched:
                 self._gallery.put(kept.global_id, self._recalled_member(kept))
         return moves
+
+    def _expire(self) -> bool:
+        """Delete who is too old, once an hour; True when somebody was."""
+        if self._retain_days is None or time.monotonic() < self._expired_at + EXPIRE_S:
+            return False
+        self._expired_at = time.monotonic()
+        now_s = time.time()
+        _, tracklets = expire(self._store, before_s=now_s - 86400.0 * self._retain_days, now_s=now_s)
+        return tracklets > 0
 
     def _forget(self, global_id: int) -> None:
         self._gallery.forget(global_id)

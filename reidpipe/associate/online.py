@@ -61,6 +61,7 @@ class OnlineAssociator:
         album: pictures of tracks, for the store.
         note: what the store calls this run.
         write: False: ids are continued, but whoever made this writes the store.
+        retain_days: whoever was not seen for so many days is deleted from the store, every hour.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class OnlineAssociator:
         album: Album | None = None,
         note: str = "",
         write: bool = True,
+        retain_days: float | None = None,
     ) -> None:
         if threshold is not None and not -1.0 <= threshold <= 1.0:
             raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
@@ -102,7 +104,11 @@ class OnlineAssociator:
         self._ids: dict[TrackKey, int] = {}
         self._numbers = Numbers(store)
         self._write = write
-        self._diary = Diary(store, self._gallery, album=album, note=note) if store is not None else None
+        self._diary = (
+            None
+            if store is None
+            else Diary(store, self._gallery, album=album, note=note, retain_days=retain_days if write else None)
+        )
 
     @property
     def report(self) -> dict[str, Any]:
@@ -140,6 +146,19 @@ class OnlineAssociator:
             self._diary.write(links)
         self._numbers.close()
         return links
+
+    def forget(self, global_id: int) -> None:
+        """Whoever has this number is not known any more; tracks of theirs that go on are decided anew."""
+        self._gallery.forget(global_id)
+        gone = {key for key, own in self._ids.items() if own == global_id}
+        gone |= {key for key, track in self._tracks.items() if track.global_id == global_id}
+        for key in gone:
+            self._ids.pop(key, None)
+            self._review.recent.pop(key, None)
+            track = self._tracks.pop(key, None)
+            if track is not None and not track.tracklet.closed:
+                self._tracks[key] = _Track(track.tracklet, track.since_s, told=track.told)
+        self._dirty &= self._tracks.keys()
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own."""

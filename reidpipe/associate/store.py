@@ -161,7 +161,8 @@ class Store:
 
     def next_id(self) -> int:
         """A number that no identity has or ever had."""
-        return int(self._file.all("SELECT value FROM meta WHERE key = 'next_id'")[0][0])
+        with self._file.guarded():
+            return next_number(self._file.db)
 
     def take_ids(self, count: int) -> int:
         """Reserve numbers for new identities, so that no other run gives them; returns the first."""
@@ -196,7 +197,7 @@ class Store:
         rows = self._file.all(sql, (each,))
         data = b"".join(row[1] for row in rows)
         if len(data) != 4 * self.dim * len(rows):
-            raise self._damaged("a vector of the wrong length")
+            raise self._file.damaged("a vector of the wrong length")
         return np.asarray([row[0] for row in rows], np.int64), np.frombuffer(data, np.float32).reshape(-1, self.dim)
 
     def write(
@@ -272,9 +273,7 @@ class Store:
         self._known(global_id)
         sql = """SELECT jpeg FROM pictures p JOIN tracklets t ON t.id = p.tracklet WHERE t.person = ?
                  ORDER BY p.score DESC, p.tracklet LIMIT 1"""
-        for (jpeg,) in self._file.all(sql, (global_id,)):
-            return bytes(jpeg)
-        return None
+        return next((bytes(jpeg) for (jpeg,) in self._file.all(sql, (global_id,))), None)
 
     def pictures(self, global_id: int) -> dict[tuple[int, TrackKey], Picture]:
         """All pictures kept of somebody: run and track -> picture."""
@@ -388,10 +387,7 @@ class Store:
             key = TrackKey(camera, track)
             return Kept(run, person, Tracklet(key, vector, count, quality, first_s, last_s, True, rows), kept_s)
         except (ValueError, TypeError) as error:
-            raise self._damaged(str(error)) from error
-
-    def _damaged(self, reason: str) -> ConfigError:
-        return ConfigError(f"{self.path} is damaged: {reason}. Restore it from a copy")
+            raise self._file.damaged(str(error)) from error
 
     def _known(self, global_id: int) -> None:
         if not self._file.all("SELECT 1 FROM people WHERE id = ?", (global_id,)):

@@ -142,6 +142,10 @@ class StoreFile:
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise self._explained(error) from error
 
+    def damaged(self, reason: str) -> ConfigError:
+        """The error to raise when a value in the file cannot be."""
+        return ConfigError(f"{self.path} is damaged or not a store: {reason}. Restore it from a copy")
+
     def _explained(self, error: Exception) -> ConfigError | SinkError:
         text = str(error)
         if "locked" in text or "busy" in text:
@@ -154,7 +158,7 @@ class StoreFile:
         if isinstance(error, UnicodeDecodeError) or any(
             sign in text for sign in ("malformed", "not a database", "no such table", "no such column", "UTF-8")
         ):
-            return ConfigError(f"{self.path} is damaged or not a store: {text}. Restore it from a copy")
+            return self.damaged(text)
         return SinkError(f"the store {self.path} cannot be used: {text}")
 
     def _is_fresh(self, may_make: bool) -> bool:
@@ -220,7 +224,7 @@ class StoreFile:
         if self.path.stat().st_size <= QUICK_CHECK_BYTES:
             found = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
-                raise ConfigError(f"{self.path} is damaged or not a store: {_line(found)}. Restore it from a copy")
+                raise self.damaged(_line(found))
 
 
 def _line(text: str) -> str:

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Backend", "ConfigFile", "Detector", "Duration", "Embedder", "Settings", "Start", "Threads", "given"]
+from reidpipe.errors import ConfigError
+
+__all__ = ["Backend", "ConfigFile", "Detector", "Duration", "Embedder", "Settings", "Start", "Threads", "days", "given"]
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
 Settings = Annotated[
@@ -15,10 +17,27 @@ Settings = Annotated[
 ]
 Detector = Annotated[str | None, typer.Option(help="Name of a shipped detector, or a path (.onnx, .xml, .pt).")]
 Embedder = Annotated[str | None, typer.Option(help="Name of a shipped embedder, or a path (.onnx, .xml).")]
-Backend = Annotated[str | None, typer.Option(help="auto, onnxruntime, openvino or torch.")]
+Backend = Annotated[str | None, typer.Option(help="auto, onnxruntime, openvino, tflite or torch.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of one inference; default: the number of cores.")]
 Start = Annotated[float | None, typer.Option(help="Seconds to skip at the start of every file.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds to read of every file.")]
+
+
+def days(text: str) -> float:
+    """An age such as ``30d``, ``12h``, ``2w`` or ``30`` (days) in days.
+
+    Raises:
+        ConfigError: it is no age.
+    """
+    units = {"h": 1 / 24, "d": 1.0, "w": 7.0}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"an age is a number of days, or with a unit: 30d, 12h, 2w; got {text!r}")
+    return value
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reidpipe.cli.options import Backend, ConfigFile, Detector, Duration, Embedder, Settings, Start, Threads, given
+from reidpipe.cli.options import (
+    Backend,
+    ConfigFile,
+    Detector,
+    Duration,
+    Embedder,
+    Settings,
+    Start,
+    Threads,
+    days,
+    given,
+)
 from reidpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,6 +80,12 @@ Serve = Annotated[
 Refine = Annotated[
     bool | None, typer.Option("--refine/--no-refine", help="Files: smooth the boxes and fill short gaps afterwards.")
 ]
+StoreFile = Annotated[
+    Path | None, typer.Option("--store", help="File that keeps people from run to run: who is known keeps the number.")
+]
+Retain = Annotated[
+    str | None, typer.Option(help="Delete from the store whoever was not seen for so long: 30d, 12h, 2w.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
@@ -98,6 +115,8 @@ def run_command(
     serve: Serve = None,
     send: Send = None,
     refine: Refine = None,
+    store: StoreFile = None,
+    retain: Retain = None,
     quiet: Quiet = False,
 ) -> None:
     """Follow people through recorded or live cameras and write who was where, when."""
@@ -119,12 +138,13 @@ def run_command(
         "output.report": report,
         "refine.enabled": refine,
         "output.blur": blur,
+        **_store(store, retain),
         **_live(max_retries, credentials, serve, send, record=save_video),
         **_replay(detections or []),
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
+    run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
     with stop_on_signals() as stop, console_progress(quiet=quiet) as progress:
-        run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
         result = run(sources or [], out, config=loaded, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet)
     if result.status == "interrupted":
@@ -142,6 +162,14 @@ def _runner(sources: list[str], *, realtime: bool, roster: str | None) -> Callab
     from reidpipe.recorded import run
 
     return run
+
+
+def _store(path: Path | None, retain: str | None) -> dict[str, Any]:
+    """Options of the store as settings."""
+    return {
+        "store.path": None if path is None else str(path),
+        "store.retain_days": None if retain is None else days(retain),
+    }
 
 
 def _live(

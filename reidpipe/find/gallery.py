@@ -122,4 +122,4 @@ def _candidate(folder: Path, person: Person) -> Candidate:
     thumbnail = None
     if person.thumbnail and (folder / person.thumbnail).resolve().is_relative_to(folder.resolve()):
         thumbnail = folder / person.thumbnail
-    return Candidate(person.global_id, tuple(sightings), thumbnail)
+    return Candidate(person.global_id, tuple(sightings), thumbnail, person.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
+from reidpipe.keeping import Keeping
 from reidpipe.live.board import Board
+from reidpipe.live.closing import report_at_end
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.overload import Governor, Level
 from reidpipe.live.recorder import Recorder
@@ -24,6 +26,7 @@ from reidpipe.live.setup import close_cameras
 from reidpipe.live.snapshot import Snapshot
 from reidpipe.live.stages import RationedPooler
 from reidpipe.live.tally import Tally
+from reidpipe.live.trim import give_back_memory
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress
 from reidpipe.recorded import CameraResult, RunResult
@@ -42,6 +45,7 @@ _CLOCK_EVERY_S = 1.0
 _ROSTER_EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
 _INFO_EVERY_S = 60.0
+_TRIM_EVERY_S = 30.0
 
 
 class LiveRun:
@@ -62,8 +66,10 @@ class LiveRun:
         roster: Roster | None = None,
         open_one: Callable[[str, str], LiveCamera] | None = None,
         stream: Lines | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._stream = stream
+        self._keeping = keeping
         self._roster = roster
         self._open_one = open_one
         self._config = config
@@ -77,6 +83,7 @@ class LiveRun:
         self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
         self._governor = governor or Governor()
         self._scheduler.level = self._level()
+        self._prioritise({**config.live.priority, **({} if roster is None else roster.priorities)})
         self._tally = Tally(self._cameras, self._scheduler, clock)
         self._board: Board | None = None
         self._beat = time.monotonic()
@@ -117,6 +124,10 @@ class LiveRun:
             "interrupted" if self._stop.is_set() and not endless else "complete"
         )
         self._write_info(status, outputs)
+        if self._config.output.report and outputs is not None:
+            problem = report_at_end(self._folder, tracks=len(outputs.memory), hurry=self._stop.is_set())
+            if problem is not None:
+                self._progress.note(problem)
         return self._result(status, outputs)
 
     def _open_outputs(self) -> Outputs:
@@ -132,7 +143,14 @@ class LiveRun:
                 crf=output.crf,
                 preset=output.preset,
             )
-        return Outputs(self._folder, live, thumbnails=output.thumbnails, recorder=recorder, stream=self._stream)
+        return Outputs(
+            self._folder,
+            live,
+            thumbnails=output.thumbnails,
+            recorder=recorder,
+            stream=self._stream,
+            album=None if self._keeping is None else self._keeping.album,
+        )
 
     def _serve(self, stack: ExitStack, outputs: Outputs) -> None:
         """The status page, when it is wanted."""
@@ -216,6 +234,11 @@ class LiveRun:
         level = self._governor.level
         return level._replace(detect_gap_s=max(level.detect_gap_s, self._config.live.detect_gap_s))
 
+    def _prioritise(self, priorities: Mapping[str, float]) -> None:
+        """Some cameras are worked on more often than others when there is too much to do."""
+        self._scheduler.priorities = dict(priorities)
+        self._rations.priorities = dict(priorities)
+
     def _new_level(self, outputs: Outputs) -> None:
         level = self._level()
         self._scheduler.level = level
@@ -235,6 +258,8 @@ class LiveRun:
             self._progress.note("; ".join(self._output_errors) or "all outputs can be written again")
         if self._is_due("drops", now, self._config.live.report_s):
             self._tell_drops(outputs)
+        if self._is_due("memory", now, _TRIM_EVERY_S):
+            give_back_memory()
         if self._is_due("info", now, _INFO_EVERY_S):
             with suppress(SinkError):  # a full disk must not end the run
                 self._write_info("running", outputs)
@@ -251,6 +276,7 @@ class LiveRun:
         self._roster_error = ""
         if change is None or self._open_one is None:
             return
+        self._prioritise({**self._config.live.priority, **roster.priorities})
         for name in change.removed:
             if name in self._cameras:
                 self._remove(name, outputs)
@@ -336,6 +362,7 @@ class LiveRun:
         """Cameras first, so that nothing new comes; then what is open is decided and written."""
         close_cameras(self._cameras.values())
         now_s = self._clock.now()
+        outputs.memory.offer_all()
         links = self._pipeline.close()
         outputs.memory.closed(self._pipeline.take_closed())
         outputs.events.links(links)
@@ -344,7 +371,8 @@ class LiveRun:
             outputs.events.end_camera(name, now_s)
         self._tell_drops(outputs)
         with self._pipeline.timed("write"):
-            self._people = outputs.memory.write(self._folder)
+            names = {} if self._keeping is None else self._keeping.names()
+            self._people = outputs.memory.write(self._folder, names=names)
 
     def _raise_when_all_failed(self) -> None:
         if self._failures and len(self._failures) == len(self._cameras) and not self._stop.is_set():
@@ -385,13 +413,20 @@ class LiveRun:
             started=self._started,
             config=_shown_config(self._config),
             sources=reports,
-            counts={**self._pipeline.counts, "identities": self._people},
+            counts=self._counts(outputs),
+            models=None if self._keeping is None else self._keeping.models,
             stage_seconds=self._pipeline.seconds,
             wall_s=time.monotonic() - self._begun,
             error=error,
             warnings=list(self._warnings(outputs)),
             live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
         )
+
+    def _counts(self, outputs: Outputs | None) -> dict[str, int]:
+        counts = {**self._pipeline.counts, "identities": self._people}
+        if self._keeping is not None and outputs is not None:
+            counts |= self._keeping.counts(outputs.memory.global_ids())
+        return counts
 
 
 def _shown_config(config: Config) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from reidpipe.associate.diary import Album
 from reidpipe.sinks.identities import write_identities
 from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.types import FrameResult, Link, TrackKey, Tracklet
@@ -20,10 +21,12 @@ class Memory:
     Args:
         limit: most tracks.
         thumbnails: keeps the pictures; None: none. Closed with this.
+        album: gets pictures of tracks that were decided or have ended, for the store.
     """
 
-    def __init__(self, limit: int, thumbnails: ThumbnailKeeper | None) -> None:
+    def __init__(self, limit: int, thumbnails: ThumbnailKeeper | None, *, album: Album | None = None) -> None:
         self._limit = limit
+        self._album = album
         self._thumbnails = thumbnails
         self._tracklets: OrderedDict[TrackKey, Tracklet] = OrderedDict()
         self._links: OrderedDict[TrackKey, Link] = OrderedDict()
@@ -49,6 +52,7 @@ class Memory:
             self.identities = max(self.identities, link.global_id)
             self._links[link.key] = link
             self._links.move_to_end(link.key)
+            self._offer(link.key)
         # A live track may be linked long before its tracklet closes: room for twice as many.
         while len(self._links) > 2 * self._limit:
             self._drop(self._links.popitem(last=False)[0])
@@ -58,6 +62,7 @@ class Memory:
         for tracklet in tracklets:
             # Path and prototypes served the associator; identities.json does not tell them.
             self._tracklets[tracklet.key] = replace(tracklet, path=None, prototypes=None)
+            self._offer(tracklet.key)
         while len(self._tracklets) > self._limit:
             self._drop(self._tracklets.popitem(last=False)[0])
 
@@ -68,6 +73,58 @@ class Memory:
             found.setdefault(key.camera, set()).add(link.global_id)
         return {camera: len(ids) for camera, ids in found.items()}
 
+    def offer_all(self) -> None:
+        """The run ends: give the album the newest pictures of those still there."""
+        if self._thumbnails is not None:
+            for key in self._thumbnails.live():
+                self._offer(key)
+
+    def _offer(self, key: TrackKey) -> None:
+        if self._album is None or self._thumbnails is None:
+            return
+        best = self._thumbnails.best([key])
+        if best is not None:
+            self._album.offer(key, best.score, best.jpeg)
+
+    def global_ids(self) -> set[int]:
+        """Identities of the remembered tracks."""
+        return {link.global_id for link in self._links.values()}
+
+    def knows(self, global_id: int) -> bool:
+        """True when a remembered track has this identity."""
+        return any(link.global_id == global_id for link in self._links.values())
+
+    def tracklets(self, present: Iterable[Tracklet] = ()) -> dict[int, list[Tracklet]]:
+        """Identity -> its remembered tracklets, with those of tracks that go on, where these are known already."""
+        people: dict[int, list[Tracklet]] = {}
+        for tracklet in (*self._tracklets.values(), *present):
+            link = self._links.get(tracklet.key)
+            if link is not None:
+                people.setdefault(link.global_id, []).append(tracklet)
+        return people
+
+    def picture(self, global_id: int) -> bytes | None:
+        """The best JPEG of somebody; None when there is none."""
+        if self._thumbnails is None:
+            return None
+        best = self._thumbnails.best(key for key, link in self._links.items() if link.global_id == global_id)
+        return None if best is None else best.jpeg
+
+    def forget(self, global_id: int) -> int:
+        """Drop all that is remembered of somebody; returns how many tracks."""
+        keys = [key for key, link in self._links.items() if link.global_id == global_id]
+        for key in keys:
+            self._drop(key)
+        if self._album is not None:
+            self._album.drop(keys)
+        self.forgotten -= len(keys)  # it is no matter of room
+        return len(keys)
+
+    def expire(self, before_s: float) -> None:
+        """Drop the tracks that ended before; ``before_s`` in seconds since 1970."""
+        for key in [key for key, tracklet in self._tracklets.items() if tracklet.last_s < before_s]:
+            self._drop(key)
+
     def _drop(self, key: TrackKey) -> None:
         self.forgotten += 1
         self._tracklets.pop(key, None)
@@ -75,13 +132,19 @@ class Memory:
         if self._thumbnails is not None:
             self._thumbnails.forget([key])
 
-    def write(self, folder: Path) -> int:
+    def write(self, folder: Path, *, names: Mapping[int, str] | None = None) -> int:
         """Write ``identities.json`` and what belongs to it; returns the number of identities.
+
+        Args:
+            folder: of the run.
+            names: global id -> name, for those who have one.
 
         Raises:
             SinkError: it cannot be written.
         """
-        return write_identities(folder, self._tracklets.values(), self._links.values(), thumbnails=self._thumbnails)
+        return write_identities(
+            folder, self._tracklets.values(), self._links.values(), thumbnails=self._thumbnails, names=names
+        )
 
     def close(self) -> None:
         """Give the temporary file back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from reidpipe.associate.diary import Album
 from reidpipe.errors import SinkError
 from reidpipe.live.memory import Memory
 from reidpipe.live.recorder import Recorder
@@ -32,6 +33,7 @@ class Outputs:
         recorder: gets every picture; closed with this.
         stream: gets every line of both files, as they come; closed with this. None: standard output when ``-`` is among
             the addresses that events are sent to.
+        album: takes the pictures of tracks into the store, and knows when that cannot be written; None: no store.
 
     Raises:
         SinkError: a file cannot be made.
@@ -45,8 +47,10 @@ class Outputs:
         thumbnails: bool,
         recorder: Recorder | None = None,
         stream: Lines | None = None,
+        album: Album | None = None,
     ) -> None:
         self._recorder = recorder
+        self._album = album
         if stream is None and STDOUT in settings.send:
             stream = StdoutWriter()
         with ExitStack() as stack:
@@ -63,7 +67,7 @@ class Outputs:
             lines = _Tee(self._event_lines, *self._remote, *self._stream)
             self._frame_lines = _Tee(self._frames, *self._stream)
             self.events = EventsSink(folder / "events.jsonl", lines=lines)
-            self.memory = Memory(settings.max_tracks, ThumbnailKeeper(folder) if thumbnails else None)
+            self.memory = Memory(settings.max_tracks, ThumbnailKeeper(folder) if thumbnails else None, album=album)
             stack.callback(self.memory.close)
             self._stack = stack.pop_all()
 
@@ -82,6 +86,8 @@ class Outputs:
         found = [spool.error for spool in self._spools]
         if self._recorder is not None:
             found.append(self._recorder.error)
+        if self._album is not None:
+            found.append(self._album.trouble)
         return tuple(dict.fromkeys(error for error in found if error is not None))
 
     @property

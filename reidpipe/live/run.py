@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from reidpipe.build import fitted
+from reidpipe.build import build_embedder, fitted
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
+from reidpipe.keeping import Keeping
 from reidpipe.live.job import LiveRun
 from reidpipe.live.roster import Roster
 from reidpipe.live.setup import build_stages, close_cameras, live_config, open_camera, open_cameras
@@ -60,10 +61,15 @@ def run_live(
             raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
         cameras = open_cameras(given, config, clock=clock, realtime=realtime)
         stack.callback(close_cameras, cameras)
-        pipeline, rations = build_stages(config, [camera.camera for camera in cameras])
+        names = [camera.camera for camera in cameras]
+        if roster is None:
+            _check_priorities(config.live.priority, names)
+        embedder = build_embedder(config)
+        keeping = Keeping(config, embedder, progress or Silent())
+        stack.callback(keeping.close)
+        pipeline, rations = build_stages(config, names, embedder=embedder, keeping=keeping)
         recordings = [camera.info.uri for camera in cameras if camera.info.frame_count is not None]
-        inputs = [*recordings, *config.detect.files.values()]
-        folder = prepare_folder(out, overwrite=force, inputs=inputs)
+        folder = prepare_folder(out, overwrite=force, inputs=[*recordings, *config.detect.files.values()])
         job = LiveRun(
             config,
             cameras,
@@ -73,7 +79,14 @@ def run_live(
             clock,
             progress or Silent(),
             stop,
+            keeping=keeping,
             roster=roster,
             open_one=partial(open_camera, config=config, clock=clock, realtime=realtime),
         )
         return job.run()
+
+
+def _check_priorities(priorities: Mapping[str, float], names: Sequence[str]) -> None:
+    unknown = next((name for name in priorities if name not in names), None)
+    if unknown is not None:
+        raise ConfigError(f"live.priority names the camera {unknown!r}, which there is not: {', '.join(names)}")

@@ -11,6 +11,7 @@ from functools import partial
 from reidpipe.build import build_associator, build_detector, build_embedder, build_pooler
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
+from reidpipe.keeping import Keeping, run_note
 from reidpipe.live.background import BackgroundAssociator
 from reidpipe.live.scheduler import LiveCamera
 from reidpipe.live.stages import RationedPooler, RenumberedTracker
@@ -21,7 +22,7 @@ from reidpipe.source.backoff import Backoff
 from reidpipe.source.live import LiveSource
 from reidpipe.source.realtime import RealtimeSource
 from reidpipe.source.wallclock import RunClock
-from reidpipe.stages import stage_class
+from reidpipe.stages import Embedder, stage_class
 
 __all__ = ["build_stages", "close_cameras", "live_config", "open_camera", "open_cameras"]
 
@@ -90,17 +91,34 @@ def open_camera(name: str, uri: str, config: Config, *, clock: RunClock, realtim
     raise ConfigError(f"{redact(uri)} is a recording among live cameras: add --realtime to play it as one")
 
 
-def build_stages(config: Config, names: Sequence[str]) -> tuple[Pipeline, RationedPooler]:
-    """The stages, with ids that are never given twice and embeddings that can be rationed."""
+def build_stages(
+    config: Config, names: Sequence[str], *, embedder: Embedder | None = None, keeping: Keeping | None = None
+) -> tuple[Pipeline, RationedPooler]:
+    """The stages, with ids that are never given twice and embeddings that can be rationed.
+
+    Args:
+        config: the settings.
+        names: of the cameras.
+        embedder: made before; None: made here.
+        keeping: the store, if there is one.
+    """
+    store = {}
+    if keeping is not None:
+        store = {
+            "store": keeping.store,
+            "album": keeping.album,
+            "note": run_note(names),
+            "retain_days": config.store.retain_days,
+        }
     ids = itertools.count(1)
     make = partial(stage_class("track", config.track.name), **config.track.model_dump(exclude={"name"}))
     pooler = RationedPooler(build_pooler(config))
     pipeline = Pipeline(
         detector=build_detector(config, cameras=names),
-        embedder=build_embedder(config),
+        embedder=embedder or build_embedder(config),
         tracker=lambda: RenumberedTracker(make(), partial(next, ids)),
         pooler=pooler,
-        associator=BackgroundAssociator(build_associator(config)),
+        associator=BackgroundAssociator(build_associator(config, **store)),
     )
     return pipeline, pooler
 

@@ -175,6 +175,10 @@ def _view(material: _Material) -> dict[str, Any]:
         "doubts": doubts,
         "certainty": certainty,
         "colours": {card["id"]: card["colour"] for card in _cards(material)},
+        "called": {
+            one.global_id: f"{one.name} ({one.global_id})" if one.name else f"Person {one.global_id}"
+            for one in results.people
+        },
     }
 
 
@@ -215,6 +219,7 @@ def _data(material: _Material) -> dict[str, Any]:
     people = [
         {
             "id": person.global_id,
+            "name": person.name,
             "colour": look[person.global_id],
             "visits": [
                 [numbers[v.key.camera], v.first_s, v.last_s, _known(next(links, None)), v.key.track_id]

@@ -54,12 +54,14 @@ class Person:
         visits: at least one, in order of first appearance.
         thumbnail: path of the best picture below the run's folder, or None.
         thumbnails: camera -> path of the best picture there.
+        name: what a user calls the person, or None.
     """
 
     global_id: int
     visits: tuple[Visit, ...]
     thumbnail: str | None
     thumbnails: dict[str, str]
+    name: str | None = None
 
     @property
     def cameras(self) -> list[str]:
@@ -177,6 +179,7 @@ def _person(record: dict[str, Any]) -> Person:
         visits,
         None if thumbnail is None else str(thumbnail),
         {str(camera): str(file) for camera, file in record["thumbnails"].items()},
+        None if record.get("name") is None else str(record["name"]),
     )
 
 

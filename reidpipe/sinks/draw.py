@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,15 +54,24 @@ class Annotator:
         trace_s: length of the trace that people draw behind them, seconds; 0: none.
         fps: pictures per second, for the length of the trace.
         track_ids: label people without global id by their track (grey); else by ``?``.
+        names: global id -> name, for those who have one; letters that OpenCV's font lacks are left out.
 
     Raises:
         ConfigError: a number is out of range.
     """
 
-    def __init__(self, *, trace_s: float = 0.0, fps: float = 25.0, track_ids: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        trace_s: float = 0.0,
+        fps: float = 25.0,
+        track_ids: bool = False,
+        names: Mapping[int, str] | None = None,
+    ) -> None:
         if trace_s < 0 or fps <= 0:
             raise ConfigError(f"trace_s must be 0 or more and fps more than 0, got {trace_s} and {fps}")
         self._track_ids = track_ids
+        self._names = {global_id: _drawable(name) for global_id, name in (names or {}).items()}
         self._trace_length = round(trace_s * fps)
         self._height = 0
         self._tools: _Tools | None = None
@@ -87,7 +98,7 @@ class Annotator:
 
     def _label(self, global_id: int, track_id: int) -> str:
         if global_id != NOT_KNOWN:
-            return str(global_id)
+            return self._names.get(global_id) or str(global_id)
         return f"t{track_id}" if self._track_ids else "?"
 
 
@@ -137,6 +148,11 @@ class _Tools:
         anchors[:, 0] = np.clip(boxes[:, 0], 0, np.maximum(width - wide, 0))
         anchors[:, 1] = np.maximum(boxes[:, 1], high)
         return anchors
+
+
+def _drawable(name: str) -> str:
+    """What OpenCV's font has of a name: letters without their accents; at most 24 of them."""
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()[:24]
 
 
 def _colour_index(global_ids: Ids) -> Ids:

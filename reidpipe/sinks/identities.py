@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def write_identities(
     links: Iterable[Link],
     *,
     thumbnails: ThumbnailKeeper | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> int:
     """Write ``identities.json`` (schema ``reidpipe.identities/1``), ``identities.npz`` and ``thumbnails/``.
 
@@ -41,6 +43,7 @@ def write_identities(
         tracklets: the last state of each track; of two with one key the later counts. One without a link is left out.
         links: decisions in order; of two for one key the later counts.
         thumbnails: where the pictures are; None: no thumbnails.
+        names: global id -> what a user calls that person, for those who have a name.
 
     Returns:
         How many identities there are.
@@ -53,8 +56,11 @@ def write_identities(
     people = _by_identity(tracklets, decided)
     records = []
     for global_id in sorted(people):
-        thumbnail, by_camera = _save_thumbnails(path, global_id, people[global_id], thumbnails)
-        records.append(_identity(global_id, people[global_id], decided, thumbnail, by_camera))
+        pictures = _save_thumbnails(path, global_id, people[global_id], thumbnails)
+        record = _identity(global_id, people[global_id], decided, pictures)
+        if names and global_id in names:
+            record["name"] = names[global_id]
+        records.append(record)
     _write_vectors(path / VECTORS_FILE, people)
     write_json(path / "identities.json", {"schema": IDENTITIES_SCHEMA, "vectors": VECTORS_FILE, "identities": records})
     return len(records)
@@ -69,20 +75,28 @@ def _by_identity(tracklets: Iterable[Tracklet], links: Mapping[TrackKey, Link]) 
     return dict(people)
 
 
+@dataclass(slots=True)
+class _Pictures:
+    """Files of one identity, paths below the run's folder."""
+
+    best: str | None
+    by_camera: dict[str, str]
+    by_track: dict[TrackKey, str]
+
+
 def _identity(
     global_id: int,
     tracklets: Sequence[Tracklet],
     links: Mapping[TrackKey, Link],
-    thumbnail: str | None,
-    by_camera: dict[str, str],
+    pictures: _Pictures,
 ) -> dict[str, Any]:
     return {
         "global_id": global_id,
         "first_s": round(min(t.first_s for t in tracklets), _TIME_DECIMALS),
         "last_s": round(max(t.last_s for t in tracklets), _TIME_DECIMALS),
         "cameras": sorted({t.key.camera for t in tracklets}),
-        "thumbnail": thumbnail,
-        "thumbnails": by_camera,
+        "thumbnail": pictures.best,
+        "thumbnails": pictures.by_camera,
         "tracklets": [
             {
                 "camera": t.key.camera,
@@ -92,6 +106,7 @@ def _identity(
                 "similarity": round(links[t.key].similarity, _DECIMALS),
                 "count": t.count,
                 "quality": round(t.quality, _DECIMALS),
+                **({"thumbnail": pictures.by_track[t.key]} if t.key in pictures.by_track else {}),
             }
             for t in tracklets
         ],
@@ -100,26 +115,28 @@ def _identity(
 
 def _save_thumbnails(
     folder: Path, global_id: int, tracklets: Sequence[Tracklet], keeper: ThumbnailKeeper | None
-) -> tuple[str | None, dict[str, str]]:
-    """The best picture of the identity as ``<id>.jpg`` and the best of each camera as ``<id>-<k>.jpg``."""
-    if keeper is None:
-        return None, {}
-    best = keeper.best(t.key for t in tracklets)
-    if best is None:
-        return None, {}
-    main = f"{THUMBNAILS_FOLDER}/{global_id}.jpg"
-    write_bytes(folder / main, best.jpeg)
-    by_camera = {}
-    for number, camera in enumerate(sorted({t.key.camera for t in tracklets}), 1):
-        own = keeper.best(t.key for t in tracklets if t.key.camera == camera)
+) -> _Pictures:
+    """The best picture of the identity as ``<id>.jpg``, those of its other tracks as ``<id>-<k>.jpg``."""
+    pictures = _Pictures(None, {}, {})
+    best = None if keeper is None else keeper.best(t.key for t in tracklets)
+    if keeper is None or best is None:
+        return pictures
+    scores: dict[str, float] = {}
+    for number, tracklet in enumerate(tracklets, 1):
+        own = keeper.best([tracklet.key])
         if own is None:
             continue
+        name = f"{THUMBNAILS_FOLDER}/{global_id}.jpg"
         if own.key == best.key:
-            by_camera[camera] = main
+            pictures.best = name
         else:
-            by_camera[camera] = f"{THUMBNAILS_FOLDER}/{global_id}-{number}.jpg"
-            write_bytes(folder / by_camera[camera], own.jpeg)
-    return main, by_camera
+            name = f"{THUMBNAILS_FOLDER}/{global_id}-{number}.jpg"
+        write_bytes(folder / name, own.jpeg)
+        pictures.by_track[tracklet.key] = name
+        camera = tracklet.key.camera
+        if own.score > scores.get(camera, -1.0):
+            scores[camera], pictures.by_camera[camera] = own.score, name
+    return pictures
 
 
 def _write_vectors(path: Path, people: Mapping[int, Sequence[Tracklet]]) -> None:

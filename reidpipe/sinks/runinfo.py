@@ -70,6 +70,7 @@ def write_run_info(
     wall_s: float,
     error: str | None = None,
     warnings: Sequence[str] = (),
+    models: Mapping[str, Mapping[str, str]] | None = None,
     live: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``run.json`` (schema ``reidpipe.run/1``), all or nothing. May be written again as the run goes on.
@@ -85,6 +86,7 @@ def write_run_info(
         wall_s: seconds from start to end.
         error: why it failed, one line.
         warnings: what else the user should know; those of the sources stand with the sources.
+        models: stage -> ``name`` and ``sha256`` of its net.
         live: of a live run: load, ages, and what each camera dropped.
 
     Raises:
@@ -98,6 +100,7 @@ def write_run_info(
         "wall_s": round(wall_s, 3),
         "versions": versions(),
         "config": dict(config),
+        **({} if models is None else {"models": {stage: dict(facts) for stage, facts in models.items()}}),
         "sources": [_source(report) for report in sources],
         "counts": dict(counts),
         "stage_seconds": {name: round(seconds, 4) for name, seconds in stage_seconds.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,29 @@ class ThumbnailKeeper:
         """A camera has ended: its tracks are not live any more."""
         for key in [key for key in self._live if key.camera == camera]:
             self._store(key)
+
+    def live(self) -> list[TrackKey]:
+        """Tracks that have not ended and have a picture."""
+        return list(self._live)
+
+    def regroup(self, groups: Mapping[TrackKey, Sequence[tuple[TrackKey, float, float]]]) -> None:
+        """Give each new track the best picture of the parts of old tracks that it is made of; forget the others.
+
+        Args:
+            groups: new track -> old tracks, each with first and last second of the part.
+        """
+        for key in list(self._live):
+            self._store(key)
+        chosen = {}
+        for key, parts in groups.items():
+            pictures = [
+                self._stored[old]
+                for old, first_s, last_s in parts
+                if old in self._stored and first_s <= self._stored[old].time_s <= last_s
+            ]
+            if pictures:
+                chosen[key] = max(pictures, key=lambda picture: (picture.score, -picture.time_s))
+        self._stored = chosen
 
     def best(self, keys: Iterable[TrackKey]) -> Thumbnail | None:
         """The best thumbnail of these tracks; None when there is none. Equal ones: the first key in sorted order."""

@@ -3,6 +3,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const people = new Map(data.people.map((person) => [person.id, person]));
+  const called = (id) => { const one = people.get(id); return one && one.name ? one.name + " (" + id + ")" : "Person " + id; };
 
   // ---- small things -------------------------------------------------------------------------------------------
   function make(tag, properties = {}, ...children) {
@@ -72,12 +73,12 @@
   }
   function alike(person) {
     return make("ul", { className: "alike" }, ...person.rivals.map(([id, chance]) =>
-      make("li", {}, make("a", { href: "#person-" + id, "data-open": id }, shot(id), make("b", { textContent: "Person " + id }), percent(chance) + " the same"))));
+      make("li", {}, make("a", { href: "#person-" + id, "data-open": id }, shot(id), make("b", { textContent: called(id) }), percent(chance) + " the same"))));
   }
   function fill(person) {
     const cameras = [...new Set(person.visits.map((visit) => visit[0]))];
     const gallery = make("ul", { className: "gallery" }, ...cameras.map((camera) => make("li", {}, shot(person.id, camera), data.cameras[camera])));
-    $("person-title").replaceChildren(make("i", { style: { background: person.colour } }), "Person " + person.id);
+    $("person-title").replaceChildren(make("i", { style: { background: person.colour } }), called(person.id));
     $("person-body").replaceChildren(gallery, make("h3", { textContent: "When" }), tracks(person), make("h3", { textContent: person.visits.length === 1 ? "One stay" : person.visits.length + " stays" }), visitTable(person));
     if (person.rivals.length) $("person-body").append(make("h3", { textContent: "Looks most like" }), alike(person));
     $("person-body").parentElement.scrollTop = 0;
@@ -325,7 +326,7 @@
       return bars.find((bar) => visible(bar) && py >= y(bar) - 1 && py <= y(bar) + rowHeight + 1 && px >= x(bar.from) - 3 && px <= Math.max(x(bar.to), x(bar.from) + 3) + 2);
     }
     function describe(bar) {
-      const who = bar.id === null ? "Somebody without a name" : "Person " + bar.id;
+      const who = bar.id === null ? "Somebody without a name" : called(bar.id);
       const sure = bar.sure === null ? "" : ", " + percent(bar.sure) + " sure";
       return [who, data.cameras[bar.camera] + ", " + moment(bar.from) + " – " + moment(bar.to) + sure];
     }
