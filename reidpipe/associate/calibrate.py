@@ -14,6 +14,10 @@ Wide = NDArray[np.float64]
 MOST = 8.0
 """Largest log-odds that looks can give to a pair, either way: there are people in the same clothes."""
 
+ODD_ONES = 0.1
+"""Share of pairs of one person that look like strangers: one is half hidden, or the track holds somebody else as well.
+So looks alone never say "different" louder than this, and places and motion can still join the two."""
+
 SHIPPED_SPREAD = 0.16
 """Standard deviation of the cosine between strangers, camera bias removed, for OSNet on Market-1501."""
 
@@ -49,7 +53,9 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A similarity on the common scale -> natural log-odds, before the prior: ``slope * (similarity - even)``.
+    """A similarity on the common scale -> natural log-odds, before the prior.
+
+    ``x = slope * (similarity - even)`` within +-``MOST``; the odds are ``(1 - ODD_ONES) e^x + ODD_ONES``.
 
     Attributes:
         slope: log-odds per unit of similarity.
@@ -61,15 +67,21 @@ class Calibration:
 
     def log_odds(self, similarity: Wide) -> Wide:
         """Log-odds of same against different, any shape, within +-``MOST``."""
-        return np.asarray(np.clip(self.slope * (similarity - self.even), -MOST, MOST))
+        plain = np.clip(self.slope * (similarity - self.even), -MOST, MOST)
+        return np.asarray(np.log((1.0 - ODD_ONES) * np.exp(plain) + ODD_ONES))
 
     def limit(self, prior: float) -> float:
         """The similarity at which same and different are equally likely, given the log-odds before looking."""
-        return self.even - prior / self.slope
+        return self.even + self._plain(-prior) / self.slope
 
     def prior(self, limit: float) -> float:
         """The prior that puts the limit at a similarity: the inverse of ``limit``."""
-        return self.slope * (self.even - limit)
+        return -float(self.log_odds(np.array(limit)))
+
+    def _plain(self, odds: float) -> float:
+        """The inverse of the mixture with ``ODD_ONES``; below what looks can say, the least that they do say."""
+        ratio = (np.exp(odds) - ODD_ONES) / (1.0 - ODD_ONES)
+        return float(np.clip(np.log(max(ratio, 1e-9)), -MOST, MOST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ LONGEST_GAP_S = 5.0
 PACE = 0.6
 """How fast a guess of where somebody is gets worse, body heights each second."""
 
+SOON_S = 1.5
+RETURNS = 4.0
+"""Somebody who is lost is found again after ``SOON_S`` on the mean, and is so about ``RETURNS`` times in a camera."""
+
 LOST = 0.3
 """Share of breaks after which the person comes back somewhere else, or which the motion does not explain."""
 
@@ -25,7 +29,8 @@ def follow_on(scene: Scene) -> tuple[Ids, Wide]:
 
     The end of the first path is carried on at its last speed through the gap; the distance to where the second begins,
     in body heights, is normal with a width that grows with the gap, against anywhere in the part of the picture where
-    people walk.
+    people walk. And that somebody appears just then is likely of the one who was lost, and as likely at any other
+    moment of anybody else.
     """
     pairs: list[tuple[int, int]] = []
     odds: list[float] = []
@@ -35,11 +40,12 @@ def follow_on(scene: Scene) -> tuple[Ids, Wide]:
             continue
         area = _area([scene.tracklets[i] for i in rows])
         starts = np.asarray([scene.tracklets[i].first_s for i in rows])
+        watched = max(max(scene.tracklets[i].last_s for i in rows) - float(starts.min()), LONGEST_GAP_S)
         for i in rows:
             end = scene.tracklets[i].last_s
             for k in np.flatnonzero((starts > end) & (starts <= end + LONGEST_GAP_S)).tolist():
                 pairs.append((min(i, rows[k]), max(i, rows[k])))
-                odds.append(_odds(scene.tracklets[i], scene.tracklets[rows[k]], area))
+                odds.append(_odds(scene.tracklets[i], scene.tracklets[rows[k]], area, watched))
     order = sorted(range(len(pairs)), key=lambda p: pairs[p])
     return np.asarray([pairs[p] for p in order], dtype=np.int64).reshape(-1, 2), np.asarray([odds[p] for p in order])
 
@@ -62,7 +68,7 @@ def _area(tracklets: list[Tracklet]) -> float:
     return max(12.0 * float(np.sqrt(max(np.linalg.det(spread), 0.0))), 4.0)
 
 
-def _odds(before: Tracklet, after: Tracklet, area: float) -> float:
+def _odds(before: Tracklet, after: Tracklet, area: float, watched: float) -> float:
     end, start = _moments(before), _moments(after)
     if end is None or start is None:
         return 0.0
@@ -72,9 +78,12 @@ def _odds(before: Tracklet, after: Tracklet, area: float) -> float:
     if len(recent) > 1 and recent[-1, 0] > recent[0, 0]:
         speed = (recent[-1, 1:3] - recent[0, 1:3]) / (recent[-1, 0] - recent[0, 0])
     # People who are lost often stop or turn: the speed is believed for one second.
-    guess = end[-1, 1:3] + speed * min(gap, 1.0)
-    tall = float(np.sqrt(end[-1, 3] * start[0, 3]))
-    distance = float(np.linalg.norm(start[0, 1:3] - guess)) / tall
+    move = start[0, 1:3] - end[-1, 1:3] - speed * min(gap, 1.0)
+    # Where only a part of somebody is seen before or after, the middle jumps but the head stays.
+    head = move - np.array([0.0, (start[0, 3] - end[-1, 3]) / 2])
+    tall = float(max(end[-1, 3], start[0, 3]))
+    distance = min(float(np.linalg.norm(move)), float(np.linalg.norm(head))) / tall
     width = 0.25 + PACE * gap
-    ratio = area / (2 * np.pi * width**2) * np.exp(-0.5 * (distance / width) ** 2)
-    return float(np.log((1 - LOST) * ratio + LOST))
+    place = area / (2 * np.pi * width**2) * np.exp(-0.5 * (distance / width) ** 2)
+    moment = watched / (RETURNS * SOON_S) * float(np.exp(-gap / SOON_S))
+    return float(np.log((1 - LOST) * place * max(moment, 1.0) + LOST))

@@ -25,6 +25,9 @@ LEAST_PRIOR = (-7.5, -5.0)
 """Neighbourhoods adapt to any number of people by themselves; below this the prior would count the crowd twice. The
 first is for neighbourhoods without query expansion (fewer than three tracklets for each person)."""
 
+START, MOST_STEPS, PRIOR_SHARE = -2.0, 100, 0.15
+"""Where the search for the prior begins, how long it may go on, and the share of pairs of one person in a small crowd."""
+
 MOST_SHIFT = 1.0
 """How far people seen together may move the limit, in log-odds: they share a camera and its light, and are more alike
 than strangers in general."""
@@ -71,8 +74,11 @@ def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, vi
     guess = float(np.clip(len(scene.names), 2, 4))
     prior, size = -float(np.log(max(3.0, len(scene) / guess))), guess
     labels = np.arange(len(scene), dtype=np.int64)
+    complete = len(pairs) + len(scene.together) == len(scene) * (len(scene) - 1) // 2
     for number in range(ROUNDS):
         looks = compare_looks(scene, pairs, scale, size=size)
+        if complete:
+            prior = _even_out(looks.calibration.log_odds(looks.similarity) * scene.trust(pairs) + known)
         if threshold is not None:
             prior = looks.calibration.prior(threshold)
         else:
@@ -117,6 +123,22 @@ def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:
     possible = n * (n - 1) / 2 - len(scene.together)
     share = min(0.5, (1.0 + float((sizes * (sizes - 1) / 2).sum())) / (n + possible))
     return float(np.log(share / (1 - share))), n / len(sizes)
+
+
+def _even_out(evidence: Wide) -> float:
+    """The log-odds before looking that the evidence itself bears out: the mean posterior is the prior.
+
+    Expectation maximisation for the share of a class (Saerens et al., Neural Computation 2002); valid where every pair
+    is in ``evidence``. One pair more of each kind keeps it finite.
+    """
+    prior = START
+    for _ in range(MOST_STEPS):
+        posterior = 1.0 / (1.0 + np.exp(-np.clip(evidence + prior, -40.0, 40.0)))
+        share = (1.0 + float(posterior.sum())) / (len(evidence) + 2.0 / PRIOR_SHARE)
+        before, prior = prior, float(np.log(share / (1.0 - share)))
+        if abs(prior - before) < 1e-4:
+            break
+    return min(prior, 0.0)
 
 
 def _strangers_prior(looks: Looks, rate: float) -> float:

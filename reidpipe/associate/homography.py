@@ -50,7 +50,7 @@ def carry(matrix: Wide, points: Wide) -> tuple[Wide, Wide]:
         The images ``(..., S, 2)`` and the third homogeneous coordinate ``(..., S)``: where its sign differs, a point
         lies beyond the horizon.
     """
-    moved = np.einsum("...ij,sj->...si", matrix[..., :, :2], points) + matrix[..., None, :, 2]
+    moved = points @ np.swapaxes(matrix[..., :, :2], -1, -2) + matrix[..., None, :, 2]
     depth = moved[..., 2]
     safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
     return np.asarray(moved[..., :2] / safe[..., None]), np.asarray(depth)

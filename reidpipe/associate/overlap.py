@@ -27,6 +27,9 @@ MOST = 12.0
 """Largest log-odds that where people stand can give to a pair, either way."""
 
 
+PERSPECTIVE = 2.0
+"""How much faster a homography goes wrong outside of where it was learned than the affine map next to it."""
+
 SEARCHED = 200
 """Pairs, the likeliest, that the random search looks at; what it finds is refined and judged on all."""
 
@@ -46,6 +49,8 @@ class Overlap:
         area: size of the floor where people walk, in squared body heights.
         evidence: log-likelihood ratio of the overlap against none, after the price of fitting.
         pairs: how many pairs of tracklets support it.
+        known_a: float64 ``(3, 3)``: where in A the map was learned, see ``_reach``.
+        known_b: the same in B.
     """
 
     matrix: Wide
@@ -53,12 +58,18 @@ class Overlap:
     area: float
     evidence: float
     pairs: int
+    known_a: Wide
+    known_b: Wide
 
     def log_odds(self, met: Meetings) -> Wide:
-        """What places say about each pair, ``(P,)`` natural log-odds, within +-``MOST``."""
+        """What places say about each pair, ``(P,)`` natural log-odds, within +-``MOST``.
+
+        Far from where people walked who were seen in both views the map is a guess, and says little.
+        """
         if not len(met.pairs):
             return np.zeros(0)
-        return np.asarray(_pair_odds(_errors(self.matrix[None], met), met, self.noise, self.area)[0])
+        doubt = 1.0 + PERSPECTIVE * np.maximum(_leverage(self.known_a, met.a), _leverage(self.known_b, met.b))
+        return np.asarray(_pair_odds(_errors(self.matrix[None], met), met, self.noise * np.sqrt(doubt), self.area)[0])
 
 
 def find_overlap(met: Meetings, likely: Wide, *, tries: int = 1500, seed: int = 0) -> Overlap | None:
@@ -166,8 +177,22 @@ def _errors(maps: Wide, met: Meetings) -> Wide:
     return np.asarray(np.where(kept, np.minimum(np.sqrt((off_a**2 + off_b**2) / 2), 1e3), 1e3))
 
 
-def _pair_odds(errors: Wide, met: Meetings, noise: float, area: float) -> Wide:
+def _reach(points: Wide, weights: Wide) -> Wide:
+    """The inverse information matrix ``(3, 3)`` of an affine map learned at points ``(S, 2)`` of weights ``(S,)``."""
+    rows = np.column_stack([points, np.ones(len(points))])
+    information = (rows * weights[:, None]).T @ rows
+    return np.asarray(np.linalg.pinv(information + 1e-6 * np.eye(3)), dtype=np.float64)
+
+
+def _leverage(known: Wide, points: Wide) -> Wide:
+    """Variance of the map at points ``(S, 2)``, in squared noises, ``(S,)``."""
+    rows = np.column_stack([points, np.ones(len(points))])
+    return np.asarray(np.einsum("si,ij,sj->s", rows, known, rows))
+
+
+def _pair_odds(errors: Wide, met: Meetings, noise: float | Wide, area: float) -> Wide:
     """Log-odds of each pair, ``(T, P)``: moments of one person scatter by ``noise``, of others over the whole floor."""
+    noise = np.minimum(noise, np.sqrt(area / (2 * np.pi)))
     ratio = area / (2 * np.pi * noise**2) * np.exp(-0.5 * (errors / noise) ** 2)
     odds = np.log((1 - OUTLIER) * ratio + OUTLIER)
     starts = np.searchsorted(met.pair_of, np.arange(len(met.pairs)))
@@ -201,7 +226,9 @@ def _refine(matrix: Wide, met: Meetings, trust: Wide, frame: tuple[Wide, Wide], 
         gain = float((odds[matched] + trust[matched] - np.log(rivals)).sum())
         evidence = gain - 4.0 * float(np.log(met.independent[matched].sum()))
         if result is None or evidence > result.evidence:
-            result = Overlap(matrix, noise, area, evidence, len(matched))
+            share = np.where(used, (met.independent / np.bincount(met.pair_of))[met.pair_of], 0.0)
+            known = _reach(met.a, share), _reach(met.b, share)
+            result = Overlap(matrix, noise, area, evidence, len(matched), *known)
         weights = np.where(used, 1.0 / (1.0 + (errors[0] / (2 * noise)) ** 2) ** 2, 0.0)
         # A pixel is worth more where people are small: errors count in body heights.
         weights = weights / (met.tall_b / np.median(met.tall_b)) ** 2

@@ -19,6 +19,11 @@ LEAST_WEIGHT = 0.02
 """Even the worst crop counts a little: it may be the only one a track ever has."""
 
 
+GOOD = 0.3
+"""Quality of a crop from which on more crops make up for less good ones. Of heads alone, or of half of somebody, there
+can be many, and they are all wrong in the same way."""
+
+
 @dataclass(slots=True)
 class _Track:
     """State of one live track."""
@@ -30,6 +35,7 @@ class _Track:
     path: Path
     total: NDArray[np.float64] | None = None
     weight: float = 0.0
+    squares: float = 0.0
     count: int = 0
     told_weight: float = 0.0
     signed: bool = False
@@ -188,6 +194,7 @@ class QualityPooler:
         track.total = share * parts + (0.0 if track.total is None else track.total)
         track.signed |= bool(wide.min() < 0)
         track.weight += weight
+        track.squares += weight**2
         track.count += 1
         track.prototypes.add(time_s, weight, vector)
         gap = min(self._first_gap_s * self._growth ** min(track.count - 1, 64), self._refresh_s)
@@ -207,7 +214,7 @@ class QualityPooler:
             key=key,
             vector=self._vector(track),
             count=track.count,
-            quality=track.weight / (track.weight + 1.0),
+            quality=_trust(track),
             first_s=track.first_s,
             last_s=track.last_s,
             closed=closed,
@@ -224,3 +231,9 @@ class QualityPooler:
             if track is not None and track.count:
                 closed.append(self._tell(key, track, closed=True))
         return closed
+
+
+def _trust(track: _Track) -> float:
+    """0..1: grows with the number of crops, and is held down where all of them are bad."""
+    typical = track.squares / track.weight
+    return track.weight / (track.weight + 1.0) * min(1.0, typical / GOOD)

@@ -15,6 +15,9 @@ BEHIND = 0.4
 FULL_HEIGHT = 96.0
 """Pixels of height above which more pixels add nothing: the nets see 256 rows, most footage has less."""
 
+UPRIGHT = 2.4
+"""Height over width of the box of somebody who stands."""
+
 LEAST_HEIGHT = 20.0
 
 
@@ -57,13 +60,19 @@ def box_quality(boxes: Boxes, scores: Scores, *, width: int, height: int) -> NDA
 
 
 def _inside(boxes: Boxes, width: int, height: int) -> NDArray[np.float64]:
-    """Less for each edge of the picture that a box touches: a head counts more than feet."""
+    """Less for each edge of the picture that a box touches: a head counts more than feet.
+
+    Where the upper or lower edge cuts a person, the shape of what is left says how much there is: ``UPRIGHT`` times as
+    tall as wide is all of somebody.
+    """
     factor = np.ones(len(boxes))
     if width <= 0 or height <= 0:
         return factor
     near_x, near_y = max(2.0, 0.004 * width), max(2.0, 0.004 * height)
     factor *= np.where(boxes[:, 0] <= near_x, 0.6, 1.0) * np.where(boxes[:, 2] >= width - near_x, 0.6, 1.0)
-    factor *= np.where(boxes[:, 1] <= near_y, 0.7, 1.0) * np.where(boxes[:, 3] >= height - near_y, 0.8, 1.0)
+    above, below = boxes[:, 1] <= near_y, boxes[:, 3] >= height - near_y
+    left = np.clip((boxes[:, 3] - boxes[:, 1]) / (UPRIGHT * (boxes[:, 2] - boxes[:, 0])), 0.2, 1.0) ** 2
+    factor *= np.where(above, 0.7, 1.0) * np.where(below, 0.8, 1.0) * np.where(above | below, left, 1.0)
     return factor
 
 

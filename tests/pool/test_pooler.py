@@ -150,3 +150,17 @@ def test_pooler_takes_the_plain_mean_of_features_with_negative_parts() -> None:
             pooler.update(frame(time_s), detections.with_embeddings(np.array([0]), vector[None]), tracks)
         (tracklet,) = pooler.close()
         assert np.allclose(tracklet.vector[:2], wanted / np.linalg.norm(wanted), atol=1e-6)
+
+
+def test_pooler_does_not_trust_many_crops_of_a_head_alone() -> None:
+    pooler = QualityPooler(clean=0.0)
+    crop = np.ones((1, 4), np.float32)
+    for step in range(60):
+        time_s = 0.5 * step
+        boxes = [[100.0, 100.0, 160.0, 260.0], [300.0, 430.0, 360.0, 480.0]]
+        detections, tracks = seen(boxes, [1, 2])
+        detections = detections.with_embeddings(np.arange(2), np.repeat(crop / 2, 2, axis=0))
+        pooler.update(frame(time_s), detections, tracks)
+    whole, head = sorted(pooler.close(), key=lambda tracklet: tracklet.key)
+    assert whole.quality > 0.9
+    assert head.quality < 0.3

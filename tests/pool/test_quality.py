@@ -34,3 +34,10 @@ def test_quality_sharpness_falls_with_blur_and_survives_boxes_outside() -> None:
     box = np.array([10, 10, 74, 138], np.float32)
     assert sharpness(image, box) > 2 * sharpness(np.asarray(blurred, np.uint8), box)
     assert sharpness(image, np.array([200, 300, 240, 400], np.float32)) == 0.0
+
+
+def test_quality_of_a_head_at_the_lower_edge_is_far_below_that_of_a_whole_person_there() -> None:
+    boxes = np.array([[100, 330, 160, 480], [300, 430, 360, 480]], np.float32)
+    whole, head = box_quality(boxes, np.ones(2, np.float32), width=640, height=480).tolist()
+    assert whole > 0.7
+    assert head < 0.12

@@ -1,0 +1,48 @@
+"""What a similarity means, and what the evidence itself says about the share of pairs that are one person."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reidpipe.associate.calibrate import ODD_ONES, Calibration, Scale, wilson
+from reidpipe.associate.decide import _even_out
+
+
+def test_calibration_limit_is_where_the_odds_are_even() -> None:
+    calibration = Calibration(slope=20.0, even=0.13)
+    for prior in (-6.0, -3.0, -0.5, 0.0, 1.0):
+        limit = calibration.limit(prior)
+        assert float(calibration.log_odds(np.array(limit))) + prior == pytest.approx(0.0, abs=1e-6)
+        assert calibration.prior(limit) == pytest.approx(prior, abs=1e-6)
+
+
+def test_calibration_never_says_different_louder_than_the_odd_ones() -> None:
+    odds = Calibration(slope=20.0, even=0.13).log_odds(np.array([-1.0, -0.5, 0.0, 0.13, 0.5, 1.0]))
+    assert (np.diff(odds) >= 0).all()
+    assert odds[0] == pytest.approx(np.log(ODD_ONES), abs=0.01)
+    assert odds[3] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+def test_even_out_finds_the_share_of_pairs_of_one_person(share: float) -> None:
+    # Gaussian evidence of separation d is its own calibrated log-odds: N(+-d^2/2, d^2).
+    rng = np.random.default_rng(3)
+    same = rng.random(4000) < share
+    evidence = np.where(same, 4.5, -4.5) + 3.0 * rng.normal(size=4000)
+    found = 1.0 / (1.0 + np.exp(-_even_out(evidence)))
+    assert found == pytest.approx(share, rel=0.2)
+
+
+def test_even_out_of_hardly_any_evidence_stays_between_bounds() -> None:
+    assert -4.0 < _even_out(np.zeros(0)) <= 0.0
+    assert -4.0 < _even_out(np.array([12.0])) <= 0.0
+
+
+def test_scale_of_nothing_is_the_shipped_one() -> None:
+    assert Scale.of(np.zeros(0)) == Scale()
+
+
+def test_wilson_is_honest_about_no_trial() -> None:
+    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+    assert 0.0 < wilson(0, 20).high < 0.2
