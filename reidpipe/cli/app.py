@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from reidpipe import __version__
-from reidpipe.cli import bench, config, evaluate, find, report, run, samples, tune, weights, workbench
+from reidpipe.cli import bench, config, evaluate, explain, export, find, report, run, samples, tune, weights, workbench
 from reidpipe.errors import ReidpipeError, StageError
 
 __all__ = ["app"]
@@ -72,7 +72,8 @@ app.add_typer(bench.app, name="bench")
 app.command("tune")(tune.tune_command)
 app.command("train")(workbench.train_command)
 app.command("search")(workbench.search_command)
-app.command("export")(workbench.export_command)
+app.command("export")(export.export_command)
+app.command("explain")(explain.explain_command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 app.add_typer(samples.app, name="samples")

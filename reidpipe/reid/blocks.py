@@ -112,7 +112,10 @@ class StreamFusion(nn.Module):
         elif self.fusion == "fixed":
             gates = torch.sigmoid(self.weights)[:, None, :, None, None]
             streams = [gate * stream for gate, stream in zip(gates, streams, strict=True)]
-        return torch.stack(streams).sum(dim=0)
+        joined = streams[0]
+        for stream in streams[1:]:
+            joined = joined + stream
+        return joined
 
 
 class OSBlock(nn.Module):

@@ -2,12 +2,12 @@
 
 The figures are those of arXiv 1905.00953 (section 4.3) and 1910.06827.
 
-Pictures are uint8 BGR. Nothing is drawn with a plotting library: the figures are images that OpenCV writes.
+Pictures are uint8 BGR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from reidpipe.errors import ConfigError
 from reidpipe.reid.blocks import ChannelGate, OSBlock
 from reidpipe.reid.cache import read_image
+from reidpipe.reid.datasets import IMAGE_SUFFIXES
 from reidpipe.reid.embed import to_input
+from reidpipe.reid.figures import bar_chart, contact_sheet, overlay, write_png
 from reidpipe.reid.models import OSNet
 from reidpipe.types import Ids, Image
 
@@ -31,11 +33,13 @@ class Explanation:
 
     Attributes:
         files: PNG files.
+        blocks: Names of the blocks with a gate.
         stream_means: Mean gate value by block and stream, float32 `(blocks, T)`.
         clusters: int64 `(N,)`, cluster of each image.
     """
 
     files: tuple[Path, ...]
+    blocks: tuple[str, ...]
     stream_means: Table
     clusters: Ids
 
@@ -70,33 +74,76 @@ def explain(
     Raises:
         ConfigError: The model has no shared gates, or there are fewer images than clusters.
     """
-    import cv2
-
     if len(paths) < clusters:
         raise ConfigError(f"{clusters} clusters need as many images, got {len(paths)}: lower the number of clusters")
-    images = np.stack([cv2.resize(read_image(path), (width, height)) for path in paths])
+    images = _read(paths, height=height, width=width)
     gates = gate_vectors(model, images)
     if block not in gates:
         raise ConfigError(f"no block '{block}' with a gate: use one of {', '.join(gates)}")
-    flat = gates[block].reshape(len(images), -1)
-    labels, centres = k_means(flat, clusters, seed=seed)
+    labels, centres = k_means(gates[block].reshape(len(images), -1), clusters, seed=seed)
     output.mkdir(parents=True, exist_ok=True)
+    files = _cluster_sheets(images, gates[block], labels, centres, output, per_sheet=per_sheet)
+    files.append(_map_sheet(model, images[:maps], output))
+    files += _statistics(gates, output)
+    means = np.stack([values.mean(axis=(0, 2)) for values in gates.values()])
+    return Explanation(tuple(files), tuple(gates), means, labels)
+
+
+def choose_images(folder: Path, *, count: int, seed: int = 0) -> list[Path]:
+    """Some of the image files of a folder, of any depth, in random order.
+
+    Raises:
+        ConfigError: The folder is not there or holds no image.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"image folder {folder} is not there")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise ConfigError(f"no images in {folder}")
+    return [files[place] for place in np.random.default_rng(seed).permutation(len(files))[:count].tolist()]
+
+
+def _read(paths: Sequence[Path], *, height: int, width: int) -> Image:
+    import cv2
+
+    pictures = [cv2.resize(read_image(path), (width, height)) for path in paths]
+    return np.asarray(np.stack(pictures), dtype=np.uint8)
+
+
+def _cluster_sheets(
+    images: Image, gates: Table, labels: Ids, centres: Table, output: Path, *, per_sheet: int
+) -> list[Path]:
+    """A contact sheet per cluster, the images nearest to its centre first, and one chart of what the clusters gate."""
+    flat = gates.reshape(len(images), -1)
     files = []
-    for cluster in range(clusters):
-        distance = np.linalg.norm(flat - centres[cluster], axis=1)
+    for cluster, centre in enumerate(centres):
+        distance = np.linalg.norm(flat - centre, axis=1)
         members = np.flatnonzero(labels == cluster)
         nearest = members[np.argsort(distance[members])][:per_sheet]
-        files.append(_write(output / f"cluster_{cluster:02d}.png", contact_sheet(images[nearest])))
-    shown = images[:maps]
-    pairs = [
-        picture
-        for image, activation in zip(shown, activation_maps(model, shown), strict=True)
-        for picture in (image, overlay(image, activation))
-    ]
-    files.append(_write(output / "activation_maps.png", contact_sheet(np.stack(pairs), columns=8)))
+        files.append(write_png(output / f"cluster_{cluster:02d}.png", contact_sheet(images[nearest])))
+    streams = centres.reshape(len(centres), *gates.shape[1:]).mean(axis=2)
+    names = [f"{cluster} ({(labels == cluster).sum()})" for cluster in range(len(centres))]
+    chart = bar_chart(streams, groups=names, title="mean gate of each stream by cluster (images)")
+    return [*files, write_png(output / "cluster_gates.png", chart)]
+
+
+def _map_sheet(model: OSNet, images: Image, output: Path) -> Path:
+    """Each image beside its activation map."""
+    maps = activation_maps(model, images)
+    pairs = [picture for image, found in zip(images, maps, strict=True) for picture in (image, overlay(image, found))]
+    return write_png(output / "activation_maps.png", contact_sheet(np.stack(pairs), columns=8))
+
+
+def _statistics(gates: Mapping[str, Table], output: Path) -> list[Path]:
+    """Charts over all images: the gates of each stream, and how often each stream has the largest one."""
     means = np.stack([values.mean(axis=(0, 2)) for values in gates.values()])
-    files.append(_write(output / "gate_means.png", bar_chart(means)))
-    return Explanation(tuple(files), means, labels)
+    spread = np.stack([values.std(axis=(0, 2)) for values in gates.values()])
+    wins = np.stack([(values == values.max(axis=1, keepdims=True)).mean(axis=(0, 2)) for values in gates.values()])
+    charts = {
+        "gate_means.png": bar_chart(means, spread=spread, groups=tuple(gates), title="gates: mean and deviation"),
+        "gate_wins.png": bar_chart(wins, groups=tuple(gates), title="part of the channels that a stream leads"),
+    }
+    return [write_png(output / name, chart) for name, chart in charts.items()]
 
 
 @torch.no_grad()
@@ -163,45 +210,3 @@ def k_means(points: Table, clusters: int, *, seed: int = 0, rounds: int = 100) -
         for cluster in np.unique(labels).tolist():
             centres[cluster] = points[labels == cluster].mean(axis=0)
     return labels, centres
-
-
-def overlay(image: Image, activation: Table, *, strength: float = 0.5) -> Image:
-    """An activation map `(h, w)` in 0..1 as colours over the image."""
-    import cv2
-
-    size = (image.shape[1], image.shape[0])
-    levels = (255 * cv2.resize(activation, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)
-    return np.asarray(cv2.addWeighted(image, 1 - strength, colours, strength, 0), dtype=np.uint8)
-
-
-def contact_sheet(images: Image, *, columns: int = 10, gap: int = 4) -> Image:
-    """Images `(N, H, W, 3)` side by side in rows, white between; an empty sheet where there are none."""
-    count, height, width = images.shape[:3]
-    rows = max(-(-count // columns), 1)
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8)
-    for place, image in enumerate(images):
-        top, left = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def bar_chart(values: Table, *, height: int = 160, bar: int = 24) -> Image:
-    """Groups of bars for values `(groups, bars)` in 0..1, each with a frame up to 1."""
-    groups, bars = values.shape
-    chart = np.full((height + 20, groups * (bars + 1) * bar + bar, 3), 255, dtype=np.uint8)
-    shades = np.linspace(60, 200, bars).astype(np.uint8)
-    for group, row in enumerate(values):
-        for place, value in enumerate(row.clip(0, 1).tolist()):
-            left = bar + (group * (bars + 1) + place) * bar
-            chart[10 : 10 + height, left : left + bar - 4] = 240
-            chart[10 + round(height * (1 - value)) : 10 + height, left : left + bar - 4] = (shades[place], 120, 60)
-    return chart
-
-
-def _write(path: Path, picture: Image) -> Path:
-    import cv2
-
-    _, data = cv2.imencode(".png", picture)
-    path.write_bytes(data.tobytes())
-    return path

@@ -1,11 +1,14 @@
-"""Torch to ONNX with the facts that an embedder needs, and the gate that compares the two before a file is kept."""
+"""Torch to ONNX, OpenVINO and TFLite, in fp32 and INT8, with the facts that an embedder needs inside the file.
+
+Every file goes through one gate (:mod:`reidpipe.reid.parity`) before it gets its name.
+"""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-import os
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from reidpipe.errors import ConfigError, MissingExtraError, WeightsError
+from reidpipe.errors import ConfigError, MissingExtraError
 from reidpipe.reid.checkpoint import load_weights
 from reidpipe.reid.embed import MEAN_RGB, STD_RGB
 from reidpipe.reid.models import OSNet, build_osnet
+from reidpipe.reid.openvino import write_openvino
+from reidpipe.reid.parity import Parity, Precision, compare
+from reidpipe.reid.quantise import quantise_onnx
+from reidpipe.reid.tflite import write_tflite
+from reidpipe.runtime import open_session
 
-GATE_BATCHES = (1, 2, 7, 32)
-GATE_COSINE = 0.9999
+FORMATS: Mapping[str, str] = {".onnx": "ONNX", ".xml": "OpenVINO", ".tflite": "TFLite"}
 OPSET = 18
+LEAST_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +39,34 @@ class ExportReport:
     """What was written and how well it agrees.
 
     Attributes:
-        path: The ONNX file.
+        path: The file; an OpenVINO `.xml` has its `.bin` beside it.
+        precision: `fp32` or `int8`.
         sha256: Of the file, hex.
-        size_bytes: Of the file.
+        size_bytes: Of the file, with the `.bin`.
         dim: Length of an embedding.
-        cosines: Lowest cosine to torch by batch size.
-        largest_error: Largest absolute difference over the gate, relative to the largest value.
+        parity: Agreement with torch.
     """
 
     path: Path
+    precision: Precision
     sha256: str
     size_bytes: int
     dim: int
-    cosines: Mapping[int, float]
-    largest_error: float
+    parity: Parity
 
 
 def export_checkpoint(
-    architecture: str | Path, weights: Path, output: Path, *, height: int = 256, width: int = 128, licence: str = ""
+    architecture: str | Path,
+    weights: Path,
+    output: Path,
+    *,
+    precision: Precision = "fp32",
+    calibration: NDArray[np.float32] | None = None,
+    height: int = 256,
+    width: int = 128,
+    licence: str = "",
 ) -> ExportReport:
-    """Export a checkpoint by architecture name or spec file; see :func:`export_onnx`.
+    """Export a checkpoint by architecture name or spec file; see :func:`export_model`.
 
     Raises:
         ConfigError: Unknown architecture.
@@ -57,79 +74,123 @@ def export_checkpoint(
     """
     model = build_osnet(architecture)
     load_weights(model, weights)
-    return export_onnx(model, output, architecture=str(architecture), height=height, width=width, licence=licence)
+    return export_model(
+        model,
+        output,
+        architecture=str(architecture),
+        precision=precision,
+        calibration=calibration,
+        height=height,
+        width=width,
+        licence=licence,
+    )
 
 
-def export_onnx(
-    model: OSNet, output: Path, *, architecture: str, height: int = 256, width: int = 128, licence: str = ""
+def export_model(
+    model: OSNet,
+    output: Path,
+    *,
+    architecture: str,
+    precision: Precision = "fp32",
+    calibration: NDArray[np.float32] | None = None,
+    height: int = 256,
+    width: int = 128,
+    licence: str = "",
 ) -> ExportReport:
-    """Write fp32 ONNX with a free batch, compare it with torch, and keep it only if it agrees.
+    """Write one file with a free batch, compare it with torch, and keep it only if it agrees.
 
-    Input `images` float32 `(N, 3, height, width)` RGB, ImageNet-normalised; output `embeddings` float32 `(N, dim)`,
-    not normalised. All that an embedder has to know is in the file's metadata.
+    Input `images` float32 `(N, 3, height, width)` RGB, ImageNet-normalised (in a TFLite file `(N, height, width, 3)`);
+    output `embeddings` float32 `(N, dim)`, not normalised. All that an embedder has to know is in the metadata.
 
     Args:
         model: The net.
-        output: The `.onnx` file to write.
+        output: The file to write: `.onnx`, `.xml` (OpenVINO) or `.tflite`.
         architecture: Name for the metadata.
+        precision: `fp32`, or `int8`: weights and most activations, gates and instance norms stay fp32.
+        calibration: Prepared images `(N, 3, height, width)` of real people, a few hundred, not those that are
+            evaluated. INT8 needs them: three quarters set the ranges, the last quarter goes through the gate. With
+            fp32 they are used for the gate alone, which takes noise without them.
         height: Rows of the input.
         width: Columns of the input.
         licence: Licence line for the metadata.
 
     Raises:
-        WeightsError: The ONNX file differs from torch; the file is not kept.
-        MissingExtraError: `onnx` is not installed.
+        ConfigError: A format, size or precision that does not exist, or no images for INT8.
+        WeightsError: The file differs from torch; it is not kept.
+        MissingExtraError: The package for the format is not installed.
     """
-    if height < 32 or width < 16:
-        raise ConfigError(f"an input of {height}x{width} is too small: use at least 32x16")
+    _check_request(output, precision, calibration, height, width)
     model = copy.deepcopy(model).cpu().float().eval()
     model.classifier = None
+    facts = _facts(model, architecture, height, width, licence) | {"precision": precision}
+    ranges, test = _split(calibration, height, width)
     output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f"{output.stem}.{os.getpid()}.part.onnx")
-    try:
-        _write_onnx(model, unfinished, height=height, width=width)
-        _add_metadata(unfinished, _facts(model, architecture, height, width, licence))
-        cosines, error = compare(model, unfinished, height=height, width=width)
-        worst = min(cosines, key=lambda batch: cosines[batch])
-        if cosines[worst] < GATE_COSINE:
-            raise WeightsError(
-                f"export of {output} refused: cosine {cosines[worst]:.6f} at batch {worst} is below {GATE_COSINE}"
-            )
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    content = output.read_bytes()
-    return ExportReport(output, hashlib.sha256(content).hexdigest(), len(content), model.spec.embedding, cosines, error)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+        made = _write(model, Path(folder) / output.name, facts, ranges if precision == "int8" else None)
+        parity = compare(model, open_session(made[0], threads=torch.get_num_threads()), test)
+        parity.check(str(output), precision=precision)
+        digest, size = _digest(made[0]), sum(file.stat().st_size for file in made)
+        for file in reversed(made):
+            file.replace(output.with_name(file.name))
+    return ExportReport(output, precision, digest, size, model.spec.embedding, parity)
 
 
-def compare(model: nn.Module, onnx_file: Path, *, height: int, width: int) -> tuple[dict[int, float], float]:
-    """Run torch and onnxruntime on the same random inputs at batch 1, 2, 7 and 32.
+def _check_request(
+    output: Path, precision: str, calibration: NDArray[np.float32] | None, height: int, width: int
+) -> None:
+    if output.suffix.lower() not in FORMATS:
+        known = ", ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items())
+        raise ConfigError(f"cannot export to {output.name}: give a file name with one of {known}")
+    if precision not in ("fp32", "int8"):
+        raise ConfigError(f"no such precision '{precision}': fp32 or int8")
+    if height < 32 or width < 16:
+        raise ConfigError(f"an input of {height}x{width} is too small: use at least 32x16")
+    if calibration is None and precision == "int8":
+        raise ConfigError("INT8 needs calibration images: a few hundred crops of people")
+    if calibration is not None and (calibration.ndim != 4 or calibration.shape[1:] != (3, height, width)):
+        raise ConfigError(f"calibration images must be (N, 3, {height}, {width}), got {calibration.shape}")
+    if calibration is not None and len(calibration) < LEAST_IMAGES:
+        raise ConfigError(f"calibration needs at least {LEAST_IMAGES} images, got {len(calibration)}")
 
-    Returns:
-        The lowest cosine by batch size, and the largest absolute error relative to the largest value.
+
+def _split(
+    calibration: NDArray[np.float32] | None, height: int, width: int
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+    """Images that set the ranges, and images for the gate."""
+    if calibration is None:
+        return None, np.random.default_rng(0).standard_normal((32, 3, height, width)).astype(np.float32)
+    border = len(calibration) * 3 // 4
+    return calibration[:border], calibration[border:]
+
+
+def _write(model: OSNet, path: Path, facts: Mapping[str, str], ranges: NDArray[np.float32] | None) -> tuple[Path, ...]:
+    """Write the file in its format; returns it and what belongs to it."""
+    size = json.loads(facts["input_size"])
+    plain = path.with_name("plain.onnx") if path.suffix != ".onnx" or ranges is not None else path
+    write_onnx(model, plain, facts, height=size[0], width=size[1])
+    if path.suffix == ".tflite":
+        write_tflite(plain, path, facts, calibration=ranges)
+        return (path,)
+    if ranges is not None:
+        small = path.with_suffix(".onnx")
+        quantise_onnx(plain, small, ranges, facts)
+        plain = small
+    if path.suffix == ".onnx":
+        return (path,)
+    write_openvino(plain, path, facts)
+    return path, path.with_suffix(".bin")
+
+
+def write_onnx(model: nn.Module, path: Path, facts: Mapping[str, str], *, height: int, width: int) -> None:
+    """Write fp32 ONNX with a free batch and `facts` as its metadata; nothing is compared.
+
+    Raises:
+        MissingExtraError: `onnx` is not installed.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(0)
-    cosines: dict[int, float] = {}
-    error = 0.0
-    for batch in GATE_BATCHES:
-        images = rng.standard_normal((batch, 3, height, width)).astype(np.float32)
-        with torch.no_grad():
-            wanted = model(torch.from_numpy(images)).numpy()
-        got = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
-        if got.shape != wanted.shape:
-            raise WeightsError(f"export refused: ONNX gives {got.shape} at batch {batch}, torch {wanted.shape}")
-        norms = np.linalg.norm(got, axis=1) * np.linalg.norm(wanted, axis=1)
-        cosines[batch] = float(((got * wanted).sum(axis=1) / np.maximum(norms, 1e-12)).min())
-        error = max(error, float(np.abs(got - wanted).max() / np.abs(wanted).max()))
-    return cosines, error
-
-
-def _write_onnx(model: nn.Module, path: Path, *, height: int, width: int) -> None:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("onnx", extra="export", why="writing ONNX metadata") from error
     example = torch.zeros(2, 3, height, width)
     with warnings.catch_warnings():
         # the TorchScript exporter is old but needs no further package; its notice is for us, not for users
@@ -144,6 +205,10 @@ def _write_onnx(model: nn.Module, path: Path, *, height: int, width: int) -> Non
             opset_version=OPSET,
             dynamo=False,
         )
+    content = onnx.load(str(path))
+    onnx.helper.set_model_props(content, dict(facts))
+    onnx.checker.check_model(content)
+    onnx.save(content, str(path))
 
 
 def _facts(model: OSNet, architecture: str, height: int, width: int, licence: str) -> dict[str, str]:
@@ -163,12 +228,5 @@ def _facts(model: OSNet, architecture: str, height: int, width: int, licence: st
     }
 
 
-def _add_metadata(path: Path, facts: Mapping[str, str]) -> None:
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("onnx", extra="export", why="writing ONNX metadata") from error
-    content = onnx.load(str(path))
-    onnx.helper.set_model_props(content, dict(facts))
-    onnx.checker.check_model(content)
-    onnx.save(content, str(path))
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

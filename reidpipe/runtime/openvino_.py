@@ -71,7 +71,7 @@ def _metadata(model: Any, path: Path) -> dict[str, str]:
     if path.suffix.lower() == ".onnx":
         return _onnx_metadata(path)
     facts: dict[str, str] = {}
-    for key in ("model_info", "framework"):
+    for key in ("model_info", "framework", "reidpipe"):
         if model.has_rt_info([key]):
             facts |= {name: str(value.astype(str)) for name, value in model.get_rt_info([key]).astype(dict).items()}
     beside = path.with_name("metadata.yaml")

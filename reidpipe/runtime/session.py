@@ -18,6 +18,7 @@ __all__ = ["BACKENDS", "Session", "TensorSpec", "first_line", "open_session"]
 BACKENDS: dict[str, str] = {
     "onnxruntime": "reidpipe.runtime.onnxruntime_:open_onnxruntime",
     "openvino": "reidpipe.runtime.openvino_:open_openvino",
+    "tflite": "reidpipe.runtime.tflite_:open_tflite",
     "torch": "reidpipe.runtime.torch_:open_torch",
 }
 """Engine -> ``module:function``. A module is imported only when its engine is chosen."""
@@ -27,6 +28,7 @@ PRECISIONS = ("f32", "bf16", "f16")
 _SUFFIX_BACKEND = {
     ".onnx": "onnxruntime",
     ".ort": "onnxruntime",
+    ".tflite": "tflite",
     ".xml": "openvino",
     ".pt": "torch",
     ".pth": "torch",
@@ -85,8 +87,9 @@ def open_session(
 
     Args:
         path: an ``.onnx`` file, an OpenVINO ``.xml`` (its ``.bin`` beside it), a folder that holds exactly one of
-            these, or a torch ``.pt``/``.pth`` (TorchScript).
-        backend: ``onnxruntime``, ``openvino``, ``torch``, or ``auto``: by the file, ONNX goes to onnxruntime.
+            these, a ``.tflite`` file, or a torch ``.pt``/``.pth`` (TorchScript).
+        backend: ``onnxruntime``, ``openvino``, ``tflite``, ``torch``, or ``auto``: by the file (ONNX goes to
+            onnxruntime).
         threads: threads for one run, at least 1. Decoding and encoding share the cores, so this is never left to
             chance.
         device: ``cpu``, ``cuda`` (``cuda:1``), ``mps`` with torch, ``gpu``/``npu`` with OpenVINO.
@@ -127,7 +130,7 @@ def first_line(error: BaseException) -> str:
 
 def _model_file(path: Path) -> Path:
     if path.is_dir():
-        found = sorted([*path.rglob("*.onnx"), *path.rglob("*.xml")])
+        found = sorted([file for kind in ("*.onnx", "*.xml", "*.tflite") for file in path.rglob(kind)])
         if len(found) != 1:
             raise WeightsError(f"{path}: a folder with {len(found)} model files; give the .onnx or .xml itself")
         path = found[0]

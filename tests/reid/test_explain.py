@@ -12,12 +12,10 @@ torch = pytest.importorskip("torch")
 
 from reidpipe.reid.explain import (  # noqa: E402
     activation_maps,
-    bar_chart,
-    contact_sheet,
+    choose_images,
     explain,
     gate_vectors,
     k_means,
-    overlay,
 )
 from reidpipe.reid.models import build_osnet  # noqa: E402
 from reidpipe.reid.spec import OSNetSpec  # noqa: E402
@@ -58,17 +56,6 @@ def test_explain_activation_maps_are_scaled() -> None:
     np.testing.assert_allclose([maps.min(axis=(1, 2)), maps.max(axis=(1, 2))], [[0] * 3, [1] * 3], atol=1e-6)
 
 
-def test_explain_drawing() -> None:
-    sheet = contact_sheet(np.zeros((3, 8, 4, 3), dtype=np.uint8), columns=2, gap=1)
-    assert sheet.shape == (2 * 9 + 1, 2 * 5 + 1, 3)
-    assert int((sheet == 0).all(axis=-1).sum()) == 3 * 32
-    image = pictures(1)[0]
-    assert overlay(image, np.zeros((4, 2), dtype=np.float32), strength=0.0).tolist() == image.tolist()
-    chart = bar_chart(np.array([[0.0, 1.0]], dtype=np.float32), height=100, bar=10)
-    dark = (chart[:, :, 2] == 60).sum(axis=0)
-    assert sorted(set(dark.tolist())) == [0, 100]
-
-
 def test_explain_writes_the_figures(tmp_path: Path) -> None:
     paths = []
     for number, picture in enumerate(pictures(6)):
@@ -79,11 +66,26 @@ def test_explain_writes_the_figures(tmp_path: Path) -> None:
         "activation_maps.png",
         "cluster_00.png",
         "cluster_01.png",
+        "cluster_gates.png",
         "gate_means.png",
+        "gate_wins.png",
     ]
     assert all(cv2.imread(str(file)) is not None for file in found.files)
     assert found.stream_means.shape == (6, 4)
+    assert found.blocks[0] == "conv2.0"
     with pytest.raises(ConfigError, match="9 clusters need as many images"):
         explain(build_osnet("osnet_x0_25"), paths, tmp_path / "out", clusters=9)
     with pytest.raises(ConfigError, match=r"no block 'conv9'.*conv4\.1"):
         explain(build_osnet("osnet_x0_25"), paths, tmp_path / "out", clusters=2, block="conv9", height=64, width=32)
+
+
+def test_explain_choose_images_is_repeatable_and_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere is not there"):
+        choose_images(tmp_path / "nowhere", count=3)
+    with pytest.raises(ConfigError, match="no images in"):
+        choose_images(tmp_path, count=3)
+    for number in range(9):
+        (tmp_path / f"{number}.jpg").touch()
+    chosen = choose_images(tmp_path, count=4, seed=1)
+    assert len(set(chosen)) == 4
+    assert chosen == choose_images(tmp_path, count=4, seed=1) != choose_images(tmp_path, count=4, seed=2)
