@@ -40,7 +40,14 @@ class Graph:
     weights: NDArray[np.float64]
 
 
-def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10, alone: NDArray[np.float64] | None = None) -> Ids:
+def cluster(
+    graph: Graph,
+    spans: Sequence[Span],
+    *,
+    passes: int = 10,
+    alone: NDArray[np.float64] | None = None,
+    owners: Ids | None = None,
+) -> Ids:
     """Group numbers, int64 ``(N,)``, numbered from 0 by their lowest member.
 
     Args:
@@ -50,10 +57,13 @@ def cluster(graph: Graph, spans: Sequence[Span], *, passes: int = 10, alone: NDA
         passes: most rounds of local improvement.
         alone: ``(N,)`` at least 0: log-odds against each tracklet being alone in its group. Those that end up alone
             join the group of the highest mean log-odds, if that is above minus this, and nothing forbids it.
+        owners: ``(N,)`` identity of those that are known already, -1 for the others: those of one identity share a
+            group, those of two never do.
     """
-    labels = _improve(graph, spans, _agglomerate(graph, spans), passes)
+    fixed: list[int] = [-1] * graph.size if owners is None else owners.tolist()
+    labels = _improve(graph, spans, _agglomerate(graph, spans, fixed), passes, fixed)
     if alone is not None and (alone > 0).any():
-        labels = _house(graph, spans, labels, alone)
+        labels = _house(graph, spans, labels, np.where(np.asarray(fixed) < 0, alone, 0.0))
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first, kind="stable"), kind="stable")
     return np.asarray(order[inverse], dtype=np.int64)
@@ -81,7 +91,8 @@ class _Groups:
 
     def merge(self, i: int, j: int) -> None:
         """Group j goes into group i."""
-        del self.near[i][j], self.near[j][i]
+        self.near[i].pop(j, None)
+        self.near[j].pop(i, None)
         for k, (total, seen) in self.near[j].items():
             del self.near[k][j]
             mine = self.near[i].get(k, (0.0, 0.0))
@@ -95,22 +106,31 @@ class _Groups:
         del self.near[i][j], self.near[j][i]
 
 
-def _agglomerate(graph: Graph, spans: Sequence[Span]) -> Ids:
+def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> Ids:
     """Average linkage: always merge the two groups of the highest mean log-odds, while it is above 0."""
     groups = _Groups(graph, spans)
     version = [0] * graph.size
     parent = np.arange(graph.size)
-    heap = [(-groups.mean(i, j), i, j, 0, 0) for i, j in graph.pairs.tolist()]
+    owner = list(fixed)
+    first: dict[int, int] = {}
+    for i in [i for i in range(graph.size) if fixed[i] >= 0]:
+        root = first.setdefault(fixed[i], i)
+        if root != i:
+            groups.merge(root, i)
+            version[i] = -1
+            parent[i] = root
+    heap = [(-groups.mean(i, j), i, j, 0, 0) for i in range(graph.size) for j in groups.near[i] if i < j]
     heap = [entry for entry in heap if entry[0] < 0]
     heapq.heapify(heap)
     while heap:
         _, i, j, version_i, version_j = heapq.heappop(heap)
         if version[i] != version_i or version[j] != version_j or j not in groups.near[i]:
             continue
-        if groups.presence[i].conflicts(groups.presence[j]):
+        if min(owner[i], owner[j]) >= 0 or groups.presence[i].conflicts(groups.presence[j]):
             groups.part(i, j)
             continue
         groups.merge(i, j)
+        owner[i] = max(owner[i], owner[j])
         version[i] += 1
         version[j] = -1
         parent[j] = i
@@ -127,13 +147,13 @@ def _agglomerate(graph: Graph, spans: Sequence[Span]) -> Ids:
     return np.asarray(parent, dtype=np.int64)
 
 
-def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int) -> Ids:
+def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int, fixed: Sequence[int]) -> Ids:
     """Move single tracklets, or exchange two that stand in each other's way, while the total score grows."""
     state = _State(graph, spans, labels)
     for _ in range(passes):
         moved = False
         for i in range(graph.size):
-            moved |= state.better_place(i)
+            moved |= fixed[i] < 0 and state.better_place(i)
         if not moved:
             break
     return np.asarray(state.label, dtype=np.int64)

@@ -62,13 +62,17 @@ class OfflineAssociator:
             self._tracklets[tracklet.key] = tracklet
         return []
 
+    def replace(self, tracklets: Sequence[Tracklet]) -> None:
+        """These in the place of all that were given: tracks were cut or joined after the end."""
+        self._tracklets = {tracklet.key: tracklet for tracklet in tracklets}
+
     def close(self) -> list[Link]:
         """One link for each tracklet ever given, in order of first appearance. Writes the store, where there is one."""
         if not self._tracklets:
             return []
         recalled = recall(self._store, list(self._tracklets.values())) if self._store is not None else []
         identity = {tracklet.key: global_id for global_id, tracklet in recalled}
-        scene = see([*self._tracklets.values(), *(tracklet for _, tracklet in recalled)])
+        scene = see([*self._tracklets.values(), *(tracklet for _, tracklet in recalled)], owners=identity)
         views = Views() if self._overlap else None
         decision = decide(scene, threshold=self._threshold, false_match_rate=self._rate, views=views)
         known = [identity.get(t.key) for t in scene.tracklets]

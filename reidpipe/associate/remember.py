@@ -27,29 +27,22 @@ CANDIDATES = 20
 MOST_PEOPLE = 500
 """Known people in one scene; with fewer in the store all of them are."""
 
-SLOT_S = 1e8
-"""Longer than any run, seconds."""
+SLOT_S = 1e6
+"""Time between two recalled tracklets, seconds: nobody walks on from one into the other."""
 
 
 def recall(store: Store, like: Sequence[Tracklet] | None = None) -> list[tuple[int, Tracklet]]:
     """Known people as tracklets that ended long before this run: global id and tracklet, keys below 0.
 
-    Their times say who is who: the first tracklets of all people lie at one time, so that no two people can be one, the
-    second ones at another time, and so on. Inside such a time whoever was seen later in truth ends later.
+    No two of them are at the same time; who was kept last is last.
 
     Args:
         store: where they are kept.
         like: tracklets of this run; only people who may be one of them are recalled. None: everybody.
     """
     chosen = None if like is None else _candidates(store, like)
-    kept = store.kept(each=EACH, people=chosen)
-    places: defaultdict[int, int] = defaultdict(int)
-    age = {id(k): rank for rank, k in enumerate(sorted(kept, key=lambda k: (k.kept_s, k.run, k.tracklet.last_s)))}
-    out = []
-    for number, k in enumerate(kept):
-        out.append((k.global_id, _long_ago(k, number, places[k.global_id], age[id(k)])))
-        places[k.global_id] += 1
-    return out
+    kept = sorted(store.kept(each=EACH, people=chosen), key=lambda k: (k.kept_s, k.run, k.tracklet.key), reverse=True)
+    return [(k.global_id, _long_ago(k, number)) for number, k in enumerate(kept)]
 
 
 def _candidates(store: Store, like: Sequence[Tracklet]) -> list[int] | None:
@@ -81,11 +74,11 @@ def _likeness(queries: Vectors, owners: Ids, vectors: Vectors, people: Ids) -> N
     return out
 
 
-def _long_ago(kept: Kept, number: int, place: int, age: int) -> Tracklet:
+def _long_ago(kept: Kept, number: int) -> Tracklet:
     # Live runs count seconds since 1970, files from 0: both are after any of these.
-    start = -SLOT_S * (place + 2)
+    start = -SLOT_S * (number + 2)
     key = TrackKey(kept.tracklet.key.camera, -1 - number)
-    return replace(kept.tracklet, key=key, first_s=start, last_s=start + 0.5 * SLOT_S + age)
+    return replace(kept.tracklet, key=key, first_s=start, last_s=start + 1.0)
 
 
 class Numbers:

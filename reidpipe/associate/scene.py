@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.constraints import together
 from reidpipe.associate.features import remove_bias
 from reidpipe.associate.rerank import nearest
-from reidpipe.types import Ids, Tracklet, Vectors
+from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
 
 __all__ = ["Scene", "see"]
 
@@ -40,6 +40,7 @@ class Scene:
         together: int64 ``(P, 2)`` pairs, i < j, that one camera saw at the same time.
         near: int64 ``(N, K)`` nearest neighbours, nearest first.
         near_cosine: float64 ``(N, K)``.
+        owners: int64 ``(N,)`` identity of those that are known already, at least 1; else -1.
     """
 
     tracklets: list[Tracklet]
@@ -50,6 +51,7 @@ class Scene:
     together: Ids
     near: Ids
     near_cosine: Wide
+    owners: Ids
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -94,8 +96,13 @@ class Scene:
         return np.stack(np.divmod(codes, n), axis=1).astype(np.int64)
 
 
-def see(tracklets: Sequence[Tracklet]) -> Scene:
-    """Arrays of tracklets, sorted by first appearance, then camera and track id."""
+def see(tracklets: Sequence[Tracklet], *, owners: Mapping[TrackKey, int] | None = None) -> Scene:
+    """Arrays of tracklets, sorted by first appearance, then camera and track id.
+
+    Args:
+        tracklets: at least one.
+        owners: identities that are known already and stay as they are.
+    """
     known = sorted(tracklets, key=lambda t: (t.first_s, t.key))
     names = sorted({t.key.camera for t in known})
     number = {name: i for i, name in enumerate(names)}
@@ -104,4 +111,6 @@ def see(tracklets: Sequence[Tracklet]) -> Scene:
     vectors = remove_bias(np.stack([t.vector for t in known]), cameras, quality, people=2.0)
     times = np.asarray([(t.first_s, t.last_s) for t in known])
     near, cosine = nearest(vectors, NEIGHBOURS)
-    return Scene(known, names, cameras, vectors, quality, together(cameras, times[:, 0], times[:, 1]), near, cosine)
+    pairs = together(cameras, times[:, 0], times[:, 1])
+    own = np.asarray([(owners or {}).get(t.key, -1) for t in known], dtype=np.int64)
+    return Scene(known, names, cameras, vectors, quality, pairs, near, cosine, own)

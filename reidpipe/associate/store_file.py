@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -84,9 +85,10 @@ class StoreFile:
                 if fresh and make is not None:
                     self._create(make)
                 self._check()
-                if not readonly:
-                    self.db.execute("PRAGMA foreign_keys = ON")
-                    self.db.execute("PRAGMA secure_delete = ON")
+                self.db.execute("PRAGMA foreign_keys = ON")
+                self.db.execute("PRAGMA secure_delete = ON")
+                if readonly:
+                    self.db.execute("PRAGMA query_only = ON")
         except BaseException:
             self.db.close()
             raise
@@ -186,7 +188,8 @@ class StoreFile:
             )
 
         with self.guarded():
-            if not readonly:
+            # A reader that may write takes -wal and -shm away when it is the last to go; one that may not leaves them.
+            if not readonly or (os.access(self.path, os.W_OK) and os.access(self.path.absolute().parent, os.W_OK)):
                 return connect("mode=rwc")
             db = connect("mode=ro")
             try:

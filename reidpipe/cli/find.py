@@ -88,6 +88,6 @@ def _print_table(matches: list[Match], count: int, sheet: Path | None) -> None:
         table.add_column(heading, justify="right" if heading in ("", "similarity", "probability") else "left")
     for number, match in enumerate(matches, 1):
         table.add_row(str(number), *describe(match))
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(table)
     console.print(f"{len(matches)} of {count} identities" + (f"; sheet in {sheet}" if sheet else ""), soft_wrap=True)

@@ -14,7 +14,7 @@ from reidpipe.find.ranking import Match
 from reidpipe.sinks.files import write_bytes
 from reidpipe.types import Image
 
-__all__ = ["draw_sheet", "write_sheet"]
+__all__ = ["draw_sheet", "write_sheet", "write_tiles"]
 
 TILE_WIDTH = 176
 TILE_HEIGHT = 256
@@ -36,12 +36,29 @@ def write_sheet(path: Path | str, photo: Photo, matches: Sequence[Match]) -> Non
         ConfigError: the name has another ending.
         SinkError: it cannot be written.
     """
+    _write(Path(path), draw_sheet(photo, matches))
+
+
+def write_tiles(path: Path | str, pictures: Sequence[tuple[bytes, Sequence[str]]]) -> None:
+    """Write pictures with up to three lines of text under each, as one picture.
+
+    Args:
+        path: PNG, JPEG or WebP by its name.
+        pictures: at least one: a JPEG file's bytes, and the lines.
+
+    Raises:
+        ConfigError: the name has another ending.
+        SinkError: it cannot be written.
+    """
+    _write(Path(path), _grid([_tile(_decoded(jpeg), lines) for jpeg, lines in pictures]))
+
+
+def _write(target: Path, image: Image) -> None:
     import cv2
 
-    target = Path(path)
     if target.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"the sheet {path} needs a name that ends in {', '.join(_SUFFIXES)}")
-    write_bytes(target, bytes(cv2.imencode(target.suffix.lower(), draw_sheet(photo, matches))[1]))
+        raise ConfigError(f"the sheet {target} needs a name that ends in {', '.join(_SUFFIXES)}")
+    write_bytes(target, bytes(cv2.imencode(target.suffix.lower(), image)[1]))
 
 
 def draw_sheet(photo: Photo, matches: Sequence[Match]) -> Image:
@@ -49,9 +66,14 @@ def draw_sheet(photo: Photo, matches: Sequence[Match]) -> Image:
     tiles = [_tile(photo.crop, ["photo", photo.path.name, ""], accent=True)]
     for number, match in enumerate(matches, 1):
         who = match.candidate.name or f"person {match.candidate.global_id}"
-        where = ", ".join(sighting.camera for sighting in match.candidate.sightings)
+        where = ", ".join(dict.fromkeys(sighting.camera for sighting in match.candidate.sightings))
         scores = f"{match.similarity:.2f}   {_percent(match.probability)}"
         tiles.append(_tile(_thumbnail(match.candidate), [f"{number}. {who}", where, scores]))
+    return _grid(tiles)
+
+
+def _grid(tiles: Sequence[Image]) -> Image:
+    """Tiles in rows."""
     rows = -(-len(tiles) // PER_ROW)
     columns = min(len(tiles), PER_ROW)
     step_x, step_y = TILE_WIDTH + GAP, TILE_HEIGHT + CAPTION + GAP
@@ -67,13 +89,17 @@ def _percent(share: float) -> str:
 
 
 def _thumbnail(candidate: Candidate) -> Image | None:
-    import cv2
-
     data = candidate.thumbnail
     try:
         data = data.read_bytes() if isinstance(data, Path) else data
     except OSError:
         data = None
+    return _decoded(data)
+
+
+def _decoded(data: bytes | None) -> Image | None:
+    import cv2
+
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     return None if image is None else np.asarray(image, np.uint8)
 
