@@ -13,7 +13,21 @@ import typer
 from typer.core import TyperGroup
 
 from reidpipe import __version__
-from reidpipe.cli import bench, config, evaluate, explain, export, find, report, run, samples, tune, weights, workbench
+from reidpipe.cli import (
+    bench,
+    config,
+    evaluate,
+    explain,
+    export,
+    find,
+    report,
+    run,
+    samples,
+    store,
+    tune,
+    weights,
+    workbench,
+)
 from reidpipe.errors import ReidpipeError, StageError
 
 __all__ = ["app"]
@@ -76,5 +90,6 @@ app.command("export")(export.export_command)
 app.command("explain")(explain.explain_command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
+app.add_typer(store.app, name="store")
 app.add_typer(samples.app, name="samples")
 app.add_typer(evaluate.app, name="evaluate")
