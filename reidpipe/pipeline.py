@@ -14,12 +14,26 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from reidpipe.errors import ConfigError, ReidpipeError, StageError
-from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, Tracker
-from reidpipe.types import NOT_KNOWN, Detections, Frame, FrameResult, Ids, Link, TrackKey, Tracklet, Tracks
+from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, Replaceable, Tracker
+from reidpipe.types import (
+    NOT_KNOWN,
+    Boxes,
+    Detections,
+    Frame,
+    FrameResult,
+    Ids,
+    Image,
+    Link,
+    TrackKey,
+    Tracklet,
+    Tracks,
+    Vectors,
+)
 
 __all__ = ["Pipeline"]
 
@@ -140,13 +154,57 @@ class Pipeline:
 
     def close(self) -> list[Link]:
         """All cameras have ended; returns what the associator decides at the end (offline: everything)."""
-        links = [link for camera in list(self._trackers) for link in self.close_camera(camera)]
+        links = self.close_cameras()
         if self._associator is not None:
             with self._stage("associate"):
                 last = self._associator.close()
             self.counts["links"] += len(last)
             links += last
         return links
+
+    def close_cameras(self) -> list[Link]:
+        """Every camera that has not ended yet does."""
+        return [link for camera in list(self._trackers) for link in self.close_camera(camera)]
+
+    @property
+    def is_undecided(self) -> bool:
+        """True when the associator decides at the end only, so that tracklets can still be replaced."""
+        return isinstance(self._associator, Replaceable)
+
+    def replace_tracklets(self, tracklets: Sequence[Tracklet]) -> None:
+        """Put these in the place of all tracklets so far; only while ``is_undecided``."""
+        associator: object = self._associator
+        if isinstance(associator, Replaceable):
+            associator.replace(tracklets)
+            self.counts["tracklets"] = len(tracklets)
+
+    def appearance(self, image: Image, boxes: Boxes) -> Vectors:
+        """What people in some other picture look like, float32 ``(N, dim)``; changes no state.
+
+        Args:
+            image: uint8 ``(H, W, 3)`` BGR.
+            boxes: float32 ``(N, 4)`` pixels.
+
+        Raises:
+            ConfigError: there is no embedder.
+        """
+        if self._embedder is None:
+            raise ConfigError("this run has no embedder: nobody can be compared")
+        with self._stage("embed"):
+            return self._embedder.embed([image], [boxes])[0]
+
+    def forget(self, global_id: int) -> None:
+        """Nobody has this identity any more, until a link says who they are; the associator is told."""
+        forget = getattr(self._associator, "forget", None)
+        if forget is not None:
+            forget(global_id)
+        for key in [key for key, own in self._global_ids.items() if own == global_id]:
+            del self._global_ids[key]
+
+    @property
+    def association(self) -> dict[str, Any]:
+        """What the associator says about how it decided; empty while it has not."""
+        return dict(getattr(self._associator, "report", {}))
 
     def take_closed(self) -> list[Tracklet]:
         """The tracklets that closed since this was last called, each exactly once."""

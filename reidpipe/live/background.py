@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
+from typing import Any
 
 from reidpipe.stages import Associator
 from reidpipe.types import Link, TrackKey, Tracklet
@@ -12,6 +13,7 @@ from reidpipe.types import Link, TrackKey, Tracklet
 __all__ = ["BackgroundAssociator"]
 
 _MOST_WAITING = 10_000
+_MOST_GONE = 1000
 
 
 class BackgroundAssociator:
@@ -37,8 +39,15 @@ class BackgroundAssociator:
         self._links: list[Link] = []
         self._error: Exception | None = None
         self._closing = False
+        self._gone: deque[int] = deque(maxlen=_MOST_GONE)
+        self._to_forget: list[int] = []
         self._thread: threading.Thread | None = None
         self.unfinished = False
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the associator says about how it decided."""
+        return dict(getattr(self._associator, "report", {}))
 
     def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
         """Hand over tracklets; returns what was decided since the last call. Does not wait.
@@ -60,6 +69,14 @@ class BackgroundAssociator:
             self._changed.notify()
             return self._taken()
 
+    def forget(self, global_id: int) -> None:
+        """Whoever has this number shall not be known any more. Does not wait; no link to it comes from now on."""
+        with self._changed:
+            self._gone.append(global_id)
+            self._to_forget.append(global_id)
+            self._links = [link for link in self._links if link.global_id != global_id]
+            self._changed.notify()
+
     def close(self) -> list[Link]:
         """Decide the rest, as far as there is time.
 
@@ -76,6 +93,16 @@ class BackgroundAssociator:
             self._raise()
             return self._taken()
 
+    def _forget(self, people: list[int]) -> None:
+        forget = getattr(self._associator, "forget", None)
+        if forget is not None:
+            for global_id in people:
+                forget(global_id)
+
+    def _tell(self, links: list[Link]) -> None:
+        with self._changed:
+            self._links += [link for link in links if link.global_id not in self._gone]
+
     def _taken(self) -> list[Link]:
         links, self._links = self._links, []
         return links
@@ -89,19 +116,20 @@ class BackgroundAssociator:
         try:
             while True:
                 with self._changed:
-                    while self._time_s is None and not self._closing:
+                    while self._time_s is None and not self._closing and not self._to_forget:
                         self._changed.wait()
+                    forget, self._to_forget = self._to_forget, []
+                self._forget(forget)
+                with self._changed:
                     if self._time_s is None:
-                        break
+                        if self._closing:
+                            break
+                        continue
                     tracklets, time_s = list(self._waiting.values()), self._time_s
                     self._waiting.clear()
                     self._time_s = None
-                links = self._associator.update(tracklets, time_s)
-                with self._changed:
-                    self._links += links
-            links = self._associator.close()
-            with self._changed:
-                self._links += links
+                self._tell(self._associator.update(tracklets, time_s))
+            self._tell(self._associator.close())
         except Exception as error:
             with self._changed:
                 self._error = error

@@ -46,9 +46,14 @@ class _Person:
 
 
 class Board:
-    """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each."""
+    """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each.
 
-    def __init__(self) -> None:
+    Args:
+        crops: keep a small picture of each person.
+    """
+
+    def __init__(self, *, crops: bool = True) -> None:
+        self._crops = crops
         self._lock = threading.Lock()
         self._newest: dict[str, FrameResult] = {}
         self._people: OrderedDict[int, _Person] = OrderedDict()
@@ -77,7 +82,7 @@ class Board:
             person.visits.append(_Visit(camera, time_s, time_s))
         else:
             visit.last_s = time_s
-        if result.tracks.det_rows[row] >= 0 and time_s - person.crop_s >= _CROP_EVERY_S:
+        if self._crops and result.tracks.det_rows[row] >= 0 and time_s - person.crop_s >= _CROP_EVERY_S:
             crop = _crop(result, row)
             if crop is not None:
                 person.crop, person.crop_s = crop, time_s
@@ -91,6 +96,11 @@ class Board:
                 person = self._people.get(global_id)
                 if person is not None and len(person.visits) <= 1:
                     del self._people[global_id]
+
+    def forget(self, global_id: int) -> None:
+        """Somebody is not shown any more, until they are given another number."""
+        with self._lock:
+            self._people.pop(global_id, None)
 
     def remove(self, camera: str) -> None:
         """A camera is not shown any more."""

@@ -16,8 +16,10 @@ from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
 from reidpipe.keeping import Keeping
 from reidpipe.live.board import Board
 from reidpipe.live.closing import report_at_end
+from reidpipe.live.desk import Desk
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.overload import Governor, Level
+from reidpipe.live.people import PeopleDesk
 from reidpipe.live.recorder import Recorder
 from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
@@ -97,6 +99,7 @@ class LiveRun:
         self._clock_off = False
         self._output_errors: tuple[str, ...] = ()
         self._roster_error = ""
+        self._desk = Desk()
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
@@ -157,15 +160,34 @@ class LiveRun:
         address = self._config.live.serve
         if address is None:
             return
-        self._board = Board()
+        self._board = Board(crops=self._config.output.thumbnails)
+        people = PeopleDesk(
+            self._desk,
+            self._pipeline,
+            outputs.memory,
+            present=self._rations.present,
+            store=None if self._keeping is None else self._keeping.store,
+            detects=self._config.detect.name != "replay",
+            forgotten=lambda global_id, tracks: self._forgotten(global_id, tracks, outputs),
+        )
         server = StatusServer(
             address,
             snapshot=lambda: self.snapshot(outputs),
             board=self._board,
+            people=people,
             token=os.environ.get("REIDPIPE_TOKEN") or None,
         )
         stack.callback(server.close)
+        stack.callback(self._desk.close)
         self._progress.note(f"status page: {server.url}")
+
+    def _forgotten(self, global_id: int, tracks: int, outputs: Outputs) -> None:
+        """Somebody shall not be known any more."""
+        self._pipeline.forget(global_id)
+        if self._board is not None:
+            self._board.forget(global_id)
+        outputs.events.forget(self._clock.now(), global_id, tracks)
+        self._progress.note(f"identity {global_id} is forgotten, {tracks} tracks deleted")
 
     def snapshot(self, outputs: Outputs) -> Snapshot:
         """How the run is now; may be called from any thread."""
@@ -191,6 +213,7 @@ class LiveRun:
             if duration_s is not None and now - self._begun >= duration_s:
                 return
             self._housekeeping(now, outputs)
+            self._desk.serve()
             step = self._scheduler.next()
             if step is not None:
                 self._work(step, outputs)
@@ -260,6 +283,8 @@ class LiveRun:
             self._tell_drops(outputs)
         if self._is_due("memory", now, _TRIM_EVERY_S):
             give_back_memory()
+            if (days := self._config.store.retain_days) is not None:
+                outputs.memory.expire(self._clock.now() - 86400.0 * days)
         if self._is_due("info", now, _INFO_EVERY_S):
             with suppress(SinkError):  # a full disk must not end the run
                 self._write_info("running", outputs)
@@ -415,6 +440,7 @@ class LiveRun:
             sources=reports,
             counts=self._counts(outputs),
             models=None if self._keeping is None else self._keeping.models,
+            association=self._pipeline.association,
             stage_seconds=self._pipeline.seconds,
             wall_s=time.monotonic() - self._begun,
             error=error,

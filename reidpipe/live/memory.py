@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ class Memory:
         self._tracklets: OrderedDict[TrackKey, Tracklet] = OrderedDict()
         self._links: OrderedDict[TrackKey, Link] = OrderedDict()
         self.forgotten = 0
-        self.identities = 0  # the associator numbers people from 1
+        self._tracks_of: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._tracklets)
@@ -49,13 +49,14 @@ class Memory:
     def links(self, links: Iterable[Link]) -> None:
         """Decisions; a later one of the same track counts."""
         for link in links:
-            self.identities = max(self.identities, link.global_id)
+            self._count(self._links.get(link.key), -1)
+            self._count(link, 1)
             self._links[link.key] = link
             self._links.move_to_end(link.key)
             self._offer(link.key)
         # A live track may be linked long before its tracklet closes: room for twice as many.
         while len(self._links) > 2 * self._limit:
-            self._drop(self._links.popitem(last=False)[0])
+            self._drop(next(iter(self._links)))
 
     def closed(self, tracklets: Iterable[Tracklet]) -> None:
         """Tracklets of tracks that have ended."""
@@ -90,9 +91,20 @@ class Memory:
         """Identities of the remembered tracks."""
         return {link.global_id for link in self._links.values()}
 
+    def _count(self, link: Link | None, change: int) -> None:
+        if link is not None:
+            self._tracks_of[link.global_id] += change
+            if not self._tracks_of[link.global_id]:
+                del self._tracks_of[link.global_id]
+
+    @property
+    def identities(self) -> int:
+        """How many people are remembered; may be asked from any thread."""
+        return len(self._tracks_of)
+
     def knows(self, global_id: int) -> bool:
         """True when a remembered track has this identity."""
-        return any(link.global_id == global_id for link in self._links.values())
+        return global_id in self._tracks_of
 
     def tracklets(self, present: Iterable[Tracklet] = ()) -> dict[int, list[Tracklet]]:
         """Identity -> its remembered tracklets, with those of tracks that go on, where these are known already."""
@@ -128,7 +140,7 @@ class Memory:
     def _drop(self, key: TrackKey) -> None:
         self.forgotten += 1
         self._tracklets.pop(key, None)
-        self._links.pop(key, None)
+        self._count(self._links.pop(key, None), -1)
         if self._thumbnails is not None:
             self._thumbnails.forget([key])
 

@@ -1,4 +1,4 @@
-"""``--serve``: metrics, health and a status page of a live run, over HTTP, read only.
+"""``--serve``: metrics, health and a status page of a live run, over HTTP.
 
     GET /              the status page: a tile for each camera, who is there now
     GET /metrics       Prometheus
@@ -7,6 +7,11 @@
     GET /api/state     what the page shows, as JSON
     GET /camera/NAME.jpg    the newest picture with boxes and ids
     GET /person/ID.jpg      the newest crop of somebody
+    POST /api/find     a photo as body (JPEG, PNG, WebP; ``?person=2``: the second from the left): who is it?
+    POST /api/forget   {"global_id": 7}: not known any more, here and in the store
+
+What changes or computes something needs the header ``X-Reidpipe: 1``, which no page of another site can send, and is
+refused when the browser says that it comes from one.
 
 Bound to loopback it asks for nothing; elsewhere every request needs the token, which comes from the environment
 (``REIDPIPE_TOKEN``): as ``Authorization: Bearer ...`` or, for browsers, as ``?token=...`` once, then a cookie.
@@ -19,17 +24,21 @@ import ipaddress
 import json
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from reidpipe.errors import ConfigError, SinkError
+from reidpipe.errors import ConfigError, ReidpipeError, SinkError
 from reidpipe.live.board import Board
+from reidpipe.live.desk import BusyError
 from reidpipe.live.snapshot import Snapshot, to_prometheus
+from reidpipe.live.upload import MOST_BYTES, UploadError, read_picture
+from reidpipe.types import Image
 
 __all__ = ["StatusServer", "parse_address"]
 
@@ -43,14 +52,29 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+_TEXT = "text/plain; charset=utf-8"
+_MOST_UPLOADS = 3
+_MOST_BODY = {"/api/find": MOST_BYTES, "/api/forget": 1000}
 _ASSETS = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/status.css": ("status.css", "text/css; charset=utf-8"),
     "/status.js": ("status.js", "text/javascript; charset=utf-8"),
 }
+
+
+class People(Protocol):
+    """Finds and forgets; ``PeopleDesk``."""
+
+    def find(self, image: Image, *, person: int | None = None) -> dict[str, Any]:
+        """Who is on a picture."""
+        ...
+
+    def forget(self, global_id: int) -> int:
+        """Forget somebody; how many tracks that were."""
+        ...
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -83,20 +107,29 @@ class StatusServer:
         snapshot: gives the state of the run; called in the server's threads.
         board: newest pictures and people.
         token: what requests from elsewhere must know.
+        people: finds and forgets; None: nobody can be found or forgotten from here.
 
     Raises:
         ConfigError: the address is none, or is no loopback address and there is no token.
         SinkError: it cannot be bound.
     """
 
-    def __init__(self, address: str, *, snapshot: Callable[[], Snapshot], board: Board, token: str | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        snapshot: Callable[[], Snapshot],
+        board: Board,
+        token: str | None,
+        people: People | None = None,
+    ) -> None:
         host, port = parse_address(address)
         if not _is_loopback(host) and not token:
             raise ConfigError(
                 f"--serve {address}: whoever reaches this address would see people: set REIDPIPE_TOKEN to a secret, "
                 "or serve on 127.0.0.1"
             )
-        site = _Site(snapshot, board, token, loopback=_is_loopback(host))
+        site = _Site(snapshot, board, token, people, loopback=_is_loopback(host))
         try:
             self._server = _Server((host, port), site)
         except OSError as error:
@@ -120,9 +153,18 @@ class StatusServer:
 class _Site:
     """What is served, apart from how."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], board: Board, token: str | None, *, loopback: bool) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        board: Board,
+        token: str | None,
+        people: People | None,
+        *,
+        loopback: bool,
+    ) -> None:
         self.snapshot = snapshot
         self.board = board
+        self.people = people
         self._token = token
         self._loopback = loopback
 
@@ -156,6 +198,19 @@ class _Site:
             return HTTPStatus.OK, "application/json", json.dumps(self.board.state(snapshot)).encode()
         return self._picture(path)
 
+    def post(self, path: str, query: Mapping[str, list[str]], body: bytes) -> tuple[int, str, bytes]:
+        """Status, content type and body."""
+        if self.people is None:
+            return _json(HTTPStatus.NOT_FOUND, {"error": "there is nobody to ask"})
+        try:
+            if path == "/api/find":
+                return _json(HTTPStatus.OK, self.people.find(read_picture(body), person=_number(query.get("person"))))
+            return _json(HTTPStatus.OK, {"forgotten": self.people.forget(_asked_id(body))})
+        except BusyError as error:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+        except (UploadError, ReidpipeError) as error:
+            return _json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+
     def _picture(self, path: str) -> tuple[int, str, bytes]:
         jpeg = None
         _, kind, name = [*path.split("/", 2), "", ""][:3]
@@ -166,8 +221,31 @@ class _Site:
             elif kind == "person" and stem.isascii() and stem.isdigit() and len(stem) < 19:
                 jpeg = self.board.person(int(stem))
         if jpeg is None:
-            return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found\n"
+            return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
         return HTTPStatus.OK, "image/jpeg", jpeg
+
+
+def _number(values: list[str] | None) -> int | None:
+    if values is None:
+        return None
+    if len(values[0]) > 3 or not (values[0].isascii() and values[0].isdigit()):
+        raise ConfigError("person takes a number from 1, counted from left to right")
+    return int(values[0])
+
+
+def _asked_id(body: bytes) -> int:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        asked = None
+    number = asked.get("global_id") if isinstance(asked, dict) and len(asked) == 1 else None
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**63:
+        raise ConfigError('this takes {"global_id": 7} as JSON')
+    return number
+
+
+def _json(status: HTTPStatus, record: Mapping[str, Any]) -> tuple[int, str, bytes]:
+    return status, "application/json", json.dumps(record).encode()
 
 
 def _said(good: bool, details: dict[str, Any]) -> tuple[int, str, bytes]:
@@ -185,6 +263,7 @@ class _Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         self.site = site
         self._room = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.uploads = threading.BoundedSemaphore(_MOST_UPLOADS)
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -217,11 +296,11 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         parts = urlsplit(self.path)
         if not site.host_is_right(self.headers.get("Host")):
-            self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain; charset=utf-8", b"wrong host\n")
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, b"wrong host\n")
             return
         asked = parse_qs(parts.query).get("token", [None])[0]
         if not site.knows(asked or self._given()):
-            self._send(HTTPStatus.UNAUTHORIZED, "text/plain; charset=utf-8", b"unauthorized\n")
+            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
             return
         if asked is not None:
             # Out of the address bar, so that it is not seen or bookmarked.
@@ -232,15 +311,70 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self) -> None:
-        """Nothing can be changed from here."""
-        self.close_connection = True  # whatever the request brings is not read
-        asked = parse_qs(urlsplit(self.path).query).get("token", [None])[0]
-        if self.server.site.knows(asked or self._given()):
-            self._send(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"read only\n")
+        """Find or forget somebody, for who may ask."""
+        self.close_connection = True  # what is refused is not read
+        site = self.server.site
+        parts = urlsplit(self.path)
+        if not site.host_is_right(self.headers.get("Host")):
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, b"wrong host\n")
+        elif not site.knows(self._given()):
+            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
+        elif (most := _MOST_BODY.get(parts.path)) is None:
+            self._send(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"read only\n")
+        elif not self._is_own():
+            self._send(HTTPStatus.FORBIDDEN, _TEXT, b"not from another site\n")
         else:
-            self._send(HTTPStatus.UNAUTHORIZED, "text/plain; charset=utf-8", b"unauthorized\n")
+            length = self.headers.get("Content-Length") or ""
+            if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
+                self._send(HTTPStatus.LENGTH_REQUIRED, _TEXT, b"length required\n")
+            elif len(length) > 12 or int(length) > most:
+                self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TEXT, b"too large\n")
+            else:
+                self._post(parts.path, parts.query, int(length))
 
-    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST
+    def _post(self, path: str, query: str, length: int) -> None:
+        if not self.server.uploads.acquire(blocking=False):
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"busy\n")
+            return
+        try:
+            body = self._body(length)
+            if body is None:
+                self._send(HTTPStatus.REQUEST_TIMEOUT, _TEXT, b"too slow\n")
+                return
+            self._send(*self.server.site.post(path, parse_qs(query), body))
+        finally:
+            self.server.uploads.release()
+
+    def _body(self, length: int) -> bytes | None:
+        """What the request brings; None when it does not come in time."""
+        deadline = time.monotonic() + _IDLE_S
+        parts = []
+        while length and time.monotonic() < deadline:
+            part = self.rfile.read1(min(length, 65536))
+            if not part:
+                return None
+            parts.append(part)
+            length -= len(part)
+        return None if length else b"".join(parts)
+
+    def _is_own(self) -> bool:
+        """Sent by our page or by a program, not by a page of another site."""
+        if self.headers.get("X-Reidpipe") != "1":
+            return False
+        if self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return False
+        origin = self.headers.get("Origin")
+        return origin is None or urlsplit(origin).netloc == self.headers.get("Host")
+
+    def do_PUT(self) -> None:
+        """There is nothing to put or delete."""
+        self.close_connection = True
+        if self.server.site.knows(self._given()):
+            self._send(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"read only\n")
+        else:
+            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
+
+    do_DELETE = do_PATCH = do_OPTIONS = do_PUT
 
     def _given(self) -> str | None:
         scheme, _, token = (self.headers.get("Authorization") or "").partition(" ")

@@ -53,7 +53,7 @@ class Snapshot:
         busy: share of the time that was worked, 0..1.
         age_p50_s: from picture to result over the last minute or two, seconds; None without any.
         age_p99_s: the same.
-        identities: people known so far.
+        identities: people remembered now.
         stage_seconds: stage -> seconds of wall time so far.
         lost_lines: of output files.
         lost_pictures: of recorded video.
@@ -106,7 +106,7 @@ def to_prometheus(snapshot: Snapshot) -> str:
     stages = [({"stage": name}, seconds) for name, seconds in snapshot.stage_seconds.items()]
     lines += _family("reidpipe_stage_seconds_total", "counter", "wall time spent in a stage", stages)
     singles = (
-        ("reidpipe_identities", "gauge", "people known so far", float(snapshot.identities)),
+        ("reidpipe_identities", "gauge", "people remembered now", float(snapshot.identities)),
         ("reidpipe_load_level", "gauge", "0: everything is done for each picture", float(snapshot.level)),
         ("reidpipe_busy_ratio", "gauge", "share of the time that was worked", snapshot.busy),
         ("reidpipe_lost_lines_total", "counter", "lines that could not be written", float(snapshot.lost_lines)),

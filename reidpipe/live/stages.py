@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reidpipe.stages import Pooler, Tracker
-from reidpipe.types import Detections, Frame, Ids, Tracklet, Tracks
+from reidpipe.types import Detections, Frame, Ids, TrackKey, Tracklet, Tracks
 
 __all__ = ["RationedPooler", "RenumberedTracker"]
 
@@ -70,6 +70,7 @@ class RationedPooler:
     def __init__(self, pooler: Pooler) -> None:
         self._pooler = pooler
         self._last_s: dict[str, float] = {}
+        self._present: dict[TrackKey, Tracklet] = {}
         self.gap_s = 0.0
         self.priorities: dict[str, float] = {}
 
@@ -86,4 +87,14 @@ class RationedPooler:
 
     def update(self, frame: Frame, detections: Detections, tracks: Tracks) -> list[Tracklet]:
         """As the pooler."""
-        return self._pooler.update(frame, detections, tracks)
+        tracklets = self._pooler.update(frame, detections, tracks)
+        for tracklet in tracklets:
+            if tracklet.closed:
+                self._present.pop(tracklet.key, None)
+            else:
+                self._present[tracklet.key] = tracklet
+        return tracklets
+
+    def present(self) -> list[Tracklet]:
+        """The newest tracklet of each track that goes on."""
+        return list(self._present.values())

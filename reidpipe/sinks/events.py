@@ -34,7 +34,8 @@ class EventsSink:
     ``enter`` when a track begins, ``leave`` when it has ended (``first_s`` and ``last_s`` tell when it was seen;
     ``time_s`` when that was certain), ``link`` when a track gets its identity, ``correct`` when that changes
     (``previous``), ``camera_down``, ``camera_up`` and ``camera_end``, ``drops`` with a count, ``load`` when less or
-    more is done for each picture, ``clock`` when the system's clock was set. A ``global_id`` not known is null.
+    more is done for each picture, ``clock`` when the system's clock was set, ``forget`` when somebody was forgotten on
+    demand. A ``global_id`` not known is null.
 
     Args:
         path: the file.
@@ -119,6 +120,13 @@ class EventsSink:
     def clock(self, time_s: float, offset_s: float) -> None:
         """The system's wall clock was set; times of this run are behind it by ``offset_s`` and follow slowly."""
         self._write("clock", ALL_CAMERAS, time_s, offset_s=round(offset_s, 3))
+
+    def forget(self, time_s: float, global_id: int, tracks: int) -> None:
+        """Somebody was forgotten on demand: their number, how many tracks of theirs, and nothing else."""
+        for visit in self._visits.values():
+            if visit.global_id == global_id:
+                visit.global_id = None
+        self._write("forget", ALL_CAMERAS, time_s, global_id=global_id, tracks=tracks)
 
     def close(self) -> None:
         """Close the file. May be called twice."""

@@ -18,9 +18,10 @@ import pytest
 
 from reidpipe.errors import ConfigError, SinkError
 from reidpipe.live.board import Board
+from reidpipe.live.desk import BusyError
 from reidpipe.live.server import StatusServer, parse_address
 from reidpipe.live.snapshot import CameraSnapshot, Snapshot, to_prometheus
-from reidpipe.types import Frame, FrameResult, Link, TrackKey, Tracks
+from reidpipe.types import Frame, FrameResult, Image, Link, TrackKey, Tracks
 
 CAMERA = CameraSnapshot("gate", "up", 15.0, 100, 80, 40, 20, 1, 2, 3, 4, 0.125)
 SNAPSHOT = Snapshot((CAMERA,), 2, 0.5, 0.1, 0.9, 7, {"detect": 1.5}, 5, 6, 0.1, 60.0)
@@ -43,9 +44,14 @@ def now() -> Now:
 def start(now: Now) -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def begin(board: Board | None = None, token: str | None = None, address: str = "127.0.0.1:0") -> StatusServer:
+        def begin(
+            board: Board | None = None,
+            token: str | None = None,
+            address: str = "127.0.0.1:0",
+            people: Somebody | None = None,
+        ) -> StatusServer:
             board = board or Board()
-            server = StatusServer(address, snapshot=lambda: now.value, board=board, token=token)
+            server = StatusServer(address, snapshot=lambda: now.value, board=board, token=token, people=people)
             stack.callback(server.close)
             return server
 
@@ -150,10 +156,150 @@ def test_server_token_by_header_or_once_by_address(start: Start) -> None:
     assert get(server, "/metrics", Cookie=headers["set-cookie"].split(";")[0])[0] == 200
 
 
-def test_server_refuses_to_change_anything(start: Start) -> None:
+class Somebody:
+    """Finds person 3 on every photo, and knows nobody else."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[int, ...], int | None]] = []
+        self.forgotten: list[int] = []
+        self.busy = False
+
+    def find(self, image: Image, *, person: int | None = None) -> dict[str, Any]:
+        if self.busy:
+            raise BusyError("the run is busy: try again")
+        self.asked.append((image.shape, person))
+        return {"people": 1, "person": 1, "boxes": [], "matches": []}
+
+    def forget(self, global_id: int) -> int:
+        if global_id != 3:
+            raise ConfigError(f"nobody has the number {global_id}")
+        self.forgotten.append(global_id)
+        return 5
+
+
+PHOTO = bytes(cv2.imencode(".jpg", np.zeros((50, 40, 3), np.uint8))[1])
+OURS = {"X-Reidpipe": "1"}
+
+
+def post(server: StatusServer, path: str, body: bytes | str, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+    try:
+        connection.request("POST", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        is_json = answer.getheader("Content-Type") == "application/json"
+        return answer.status, json.loads(text) if is_json else text
+    finally:
+        connection.close()
+
+
+def test_server_finds_and_forgets(start: Start) -> None:
+    somebody = Somebody()
+    server = start(people=somebody)
+    assert post(server, "/api/find", PHOTO, **OURS)[0] == 200
+    assert post(server, "/api/find?person=2", PHOTO, **OURS)[1]["people"] == 1
+    assert somebody.asked == [((50, 40, 3), None), ((50, 40, 3), 2)]
+    assert post(server, "/api/forget", '{"global_id": 3}', **OURS) == (200, {"forgotten": 5})
+    assert post(server, "/api/forget", '{"global_id": 4}', **OURS) == (400, {"error": "nobody has the number 4"})
+    somebody.busy = True
+    assert post(server, "/api/find", PHOTO, **OURS)[0] == 503
+    assert somebody.forgotten == [3]
+
+
+def test_server_takes_no_writes_from_other_sites(start: Start) -> None:
+    somebody = Somebody()
+    server = start(people=somebody)
+    place = urlsplit(server.url).netloc
+    forget = '{"global_id": 3}'
+    foreign: list[dict[str, str]] = [
+        {},  # a form of another site can send no header of its own
+        {"X-Reidpipe": "1", "Origin": "https://evil.example"},
+        {"X-Reidpipe": "1", "Origin": "null"},
+        {"X-Reidpipe": "1", "Sec-Fetch-Site": "cross-site"},
+        {"X-Reidpipe": "1", "Sec-Fetch-Site": "same-site"},
+    ]
+    for headers in foreign:
+        assert post(server, "/api/forget", forget, **headers) == (403, b"not from another site\n")
+    assert post(server, "/api/forget", forget, Host="evil.example", **OURS)[0] == 421
+    status, _, headers = get(server, "/api/forget", "OPTIONS", Origin="https://evil.example")
+    assert status == 405
+    assert not any(name.startswith("access-control") for name in headers)
+    assert somebody.forgotten == []
+    own = {"Origin": f"http://{place}", "Sec-Fetch-Site": "same-origin", **OURS}
+    assert post(server, "/api/forget", forget, **own)[0] == 200
+
+
+def test_server_writes_need_the_token(start: Start) -> None:
+    somebody = Somebody()
+    server = start(token="s3cret", people=somebody)
+    forget = '{"global_id": 3}'
+    assert post(server, "/api/forget", forget, **OURS) == (401, b"unauthorized\n")
+    assert post(server, "/api/forget?token=s3cret", forget, **OURS)[0] == 401  # never by address
+    assert post(server, "/api/forget", forget, Authorization="Bearer s3cret", **OURS)[0] == 200
+
+
+def test_server_refuses_control_calls_that_make_no_sense(start: Start) -> None:
+    somebody = Somebody()
+    server = start(people=somebody)
+    deep = "[" * 400
+    for body in ("", "{", "[]", "3", "null", '{"global_id": true}', '{"global_id": "3"}', '{"global_id": 3.0}', deep):
+        assert post(server, "/api/forget", body, **OURS)[0] == 400
+    for body in (
+        '{"global_id": -1}',
+        '{"global_id": 0}',
+        '{"global_id": 1e99}',
+        '{"global_id": 3, "x": 1}',
+        "\xff",
+    ):
+        assert post(server, "/api/forget", body, **OURS)[0] == 400
+    assert post(server, "/api/forget", "x" * 2000, **OURS) == (413, b"too large\n")
+    for person in ("", "0x1", "-1", "1000", "%D9%A3", "1;2"):
+        assert post(server, f"/api/find?person={person or '+'}", PHOTO, **OURS)[0] == 400
+    rng = random.Random(0)
+    for _ in range(100):
+        assert post(server, "/api/forget", rng.randbytes(rng.randrange(60)), **OURS)[0] == 400
+        assert post(server, "/api/find", rng.randbytes(rng.randrange(2000)), **OURS)[0] == 400
+    assert somebody.forgotten == []
+    assert somebody.asked == []
+    assert get(server, "/healthz")[0] == 200
+
+
+def test_server_refuses_uploads_before_it_reads_them(start: Start) -> None:
+    server = start(people=Somebody())
+    place = urlsplit(server.url)
+    heads = {
+        b"Content-Length: 99999999999": b"413",
+        b"Content-Length: 20000001": b"413",
+        b"Content-Length: -5": b"411",
+        b"Transfer-Encoding: chunked": b"411",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked": b"411",
+        b"Content-Length: " + b"9" * 5000: b"413",
+    }
+    for head, status in heads.items():
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            request = b"POST /api/find HTTP/1.1\r\nHost: localhost\r\nX-Reidpipe: 1\r\n" + head + b"\r\n\r\n"
+            connection.sendall(request)
+            assert connection.recv(4096).split()[1] == status
+
+
+def test_server_upload_that_stops_half_way_ends(start: Start) -> None:
+    server = start(people=Somebody())
+    place = urlsplit(server.url)
+    for _ in range(5):  # more than may upload at once
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            head = b"POST /api/find HTTP/1.1\r\nHost: localhost\r\nX-Reidpipe: 1\r\nContent-Length: 1000\r\n\r\nabc"
+            connection.sendall(head)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(4096).split()[1] == b"408"
+    assert post(server, "/api/find", PHOTO, **OURS)[0] == 200
+
+
+def test_server_without_people_to_ask_changes_nothing(start: Start) -> None:
     server = start()
-    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
         assert get(server, "/api/state", method)[:2] == (405, b"read only\n")
+    assert post(server, "/api/state", "{}", **OURS)[0] == 405
+    assert post(server, "/api/forget", '{"global_id": 3}', **OURS)[0] == 404
 
 
 def test_server_on_loopback_answers_to_loopback_names_only(start: Start) -> None:
@@ -229,3 +375,13 @@ def test_board_picture_is_drawn_once_for_all_who_look() -> None:
     board.see(result(1, [1]))
     assert board.picture("gate") != first
     assert board.picture("other") is None
+
+
+def test_board_without_crops_keeps_no_picture_of_anybody() -> None:
+    board = Board(crops=False)
+    for number in range(5):
+        board.see(result(number, [1]))
+    assert board.person(1) is None
+    assert [person["global_id"] for person in board.state(SNAPSHOT)["people"]] == [1]
+    board.forget(1)
+    assert board.state(SNAPSHOT)["people"] == []

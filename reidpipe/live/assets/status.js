@@ -6,7 +6,14 @@ const nobody = document.getElementById("nobody");
 const summary = document.getElementById("summary");
 const tiles = new Map();
 const cards = new Map();
+const form = document.getElementById("find");
+const photo = document.getElementById("photo");
+const which = document.getElementById("which");
+const whichLabel = document.getElementById("which-label");
+const found = document.getElementById("found");
+const matches = document.getElementById("matches");
 const PERSON_EVERY_MS = 5000;
+const OURS = { "X-Reidpipe": "1" };
 
 function element(name, className, text) {
   const made = document.createElement(name);
@@ -20,7 +27,23 @@ function setText(node, text) {
 }
 
 function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString();
+  const then = new Date(seconds * 1000);
+  const today = then.toDateString() === new Date().toDateString();
+  return today ? then.toLocaleTimeString() : then.toLocaleString();
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+async function post(path, body) {
+  const answer = await fetch(path, { method: "POST", headers: OURS, body, signal: AbortSignal.timeout(30000) });
+  const text = await answer.text();
+  let said;
+  try { said = JSON.parse(text); } catch { said = { error: text.trim() }; }
+  if (!answer.ok) throw new Error(said.error || String(answer.status));
+  return said;
 }
 
 function makeTile(name) {
@@ -42,9 +65,10 @@ function makeTile(name) {
 function showCamera(camera) {
   if (!tiles.has(camera.camera)) tiles.set(camera.camera, makeTile(camera.camera));
   const tile = tiles.get(camera.camera);
+  tile.has = camera.age_s !== null;
   tile.state.dataset.state = camera.state;
   setText(tile.state, camera.state);
-  const parts = [`${camera.people} people`, `${camera.fps} fps`];
+  const parts = [camera.people === 1 ? "1 person" : `${camera.people} people`, `${camera.fps} fps`];
   if (camera.age_s !== null) parts.push(`${camera.age_s.toFixed(2)} s old`);
   if (camera.dropped) parts.push(`${camera.dropped} of ${camera.received} dropped`);
   setText(tile.numbers, parts.join(" · "));
@@ -53,7 +77,7 @@ function showCamera(camera) {
 function refreshPictures() {
   if (document.hidden) return;
   for (const [name, tile] of tiles) {
-    if (tile.busy) continue;
+    if (tile.busy || !tile.has) continue;
     tile.busy = true;
     tile.image.src = `/camera/${encodeURIComponent(name)}.jpg?${Date.now()}`;
   }
@@ -69,10 +93,35 @@ function makeCard(person) {
   const where = element("span", "where");
   words.append(element("span", "who", `Person ${person.global_id}`), where);
   head.append(image, words);
+  const body = element("div", "body");
   const history = element("ol");
-  details.append(head, history);
+  const forget = element("button", "danger", "Forget this person");
+  forget.type = "button";
+  forget.onclick = () => forgetPerson(person.global_id, forget);
+  body.append(history, forget);
+  details.append(head, body);
   item.append(details);
   return { item, image, where, history, asked: 0 };
+}
+
+async function forgetPerson(id, button) {
+  // The first press asks, the second one does it: no dialog that hides the page.
+  if (button.dataset.sure !== "yes") {
+    button.dataset.sure = "yes";
+    button.textContent = `Forget person ${id} for good?`;
+    setTimeout(() => { button.dataset.sure = ""; button.textContent = "Forget this person"; }, 5000);
+    return;
+  }
+  button.disabled = true;
+  try {
+    await post("/api/forget", JSON.stringify({ global_id: id }));
+    setText(found, `Person ${id} is forgotten.`);
+    cards.get(id)?.item.remove();
+    cards.delete(id);
+  } catch (error) {
+    button.disabled = false;
+    button.textContent = error.message;
+  }
 }
 
 function showPerson(person) {
@@ -86,7 +135,8 @@ function showPerson(person) {
     card.asked = now;
     card.image.src = `/person/${person.global_id}.jpg?${now}`;
   }
-  const lines = person.visits.map((v) => `${v.camera}: ${clock(v.first_s)} to ${clock(v.last_s)}`);
+  const lines = person.visits.map(
+    (v) => `${v.camera}: ${clock(v.first_s)} to ${clock(v.last_s)} (${duration(v.last_s - v.first_s)})`);
   if (card.lines !== lines.join("\n")) {
     card.lines = lines.join("\n");
     card.history.replaceChildren(...lines.map((line) => element("li", "", line)));
@@ -122,11 +172,52 @@ async function loop() {
     const answer = await fetch("/api/state", { signal: AbortSignal.timeout(5000) });
     if (!answer.ok) throw new Error(String(answer.status));
     show(await answer.json());
+    refreshPictures();
   } catch (error) {
     setText(summary, `no connection to the run (${error.message})`);
   }
   setTimeout(loop, document.hidden ? 5000 : 1000);
 }
+
+function showMatch(match) {
+  const item = element("li", "person match");
+  const image = element("img");
+  image.alt = "";
+  if (match.picture) image.src = match.picture;
+  const words = element("div");
+  const percent = Math.round(match.probability * 100);
+  const name = match.name ? `${match.name} (person ${match.global_id})` : `Person ${match.global_id}`;
+  words.append(element("span", "who", `${name}: ${percent < 1 ? "under 1" : percent} %`));
+  for (const one of match.sightings) {
+    words.append(element("span", "where", `${one.camera}: ${clock(one.first_s)} to ${clock(one.last_s)}`));
+  }
+  item.append(image, words);
+  return item;
+}
+
+async function find() {
+  const file = photo.files[0];
+  if (!file) { setText(found, "Choose a photo first."); return; }
+  setText(found, "looking…");
+  matches.replaceChildren();
+  const query = which.hidden ? "" : `?person=${which.value}`;
+  try {
+    const answer = await post(`/api/find${query}`, file);
+    const several = answer.people > 1;
+    which.hidden = whichLabel.hidden = !several;
+    which.replaceChildren(...Array.from({ length: answer.people }, (_, i) => new Option(String(i + 1), String(i + 1))));
+    if (several) which.value = String(answer.person);
+    const who = several ? `person ${answer.person} of ${answer.people} on the photo`
+      : answer.people ? "the person on the photo" : "the whole photo, on which nobody was found";
+    setText(found, answer.matches.length ? `Most like ${who}:` : "Nobody is known yet.");
+    matches.replaceChildren(...answer.matches.map(showMatch));
+  } catch (error) {
+    setText(found, error.message);
+  }
+}
+
+form.addEventListener("submit", (event) => { event.preventDefault(); find(); });
+photo.addEventListener("change", () => { which.hidden = whichLabel.hidden = true; });
 
 loop();
 setInterval(refreshPictures, 200);
