@@ -20,13 +20,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from reidpipe.build import build_pipeline, fitted
+from reidpipe.associate.store import Store
+from reidpipe.build import build_associator, build_embedder, build_pipeline, fitted
 from reidpipe.config import Config
 from reidpipe.drawing import draw_videos
-from reidpipe.errors import ConfigError, ReidpipeError, SourceError
+from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
+from reidpipe.keeping import Keeping, keep_people, run_note
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress, Silent
-from reidpipe.refining import refine_frames
+from reidpipe.refining import Refining
 from reidpipe.report import build_report
 from reidpipe.sinks.blur import blurred
 from reidpipe.sinks.events import EventsSink
@@ -39,7 +41,7 @@ from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.source import open_sources
 from reidpipe.source.merge import CameraMerger
 from reidpipe.stages import Source
-from reidpipe.types import NOT_KNOWN, Detections, Frame, FrameResult, Link, Tracklet
+from reidpipe.types import NOT_KNOWN, Detections, Frame, FrameResult, Link, TrackKey, Tracklet
 
 __all__ = ["CameraResult", "RunResult", "run"]
 
@@ -108,10 +110,17 @@ def run(
         live = next((source for source in opened if source.info.live), None)
         if live is not None:
             raise ConfigError(f"{live.camera} is a live camera: use reidpipe.live.run_live")
-        pipeline = build_pipeline(config, cameras=[source.camera for source in opened])
+        progress = progress or Silent()
+        cameras = [source.camera for source in opened]
+        embedder = build_embedder(config)
+        keeping = Keeping(config, embedder, progress)
+        stack.callback(keeping.close)
+        # The store is written when the results are: a run that fails on the way leaves it as it was.
+        associator = build_associator(config, store=keeping.store, write=False)
+        pipeline = build_pipeline(config, cameras=cameras, embedder=embedder, associator=associator)
         inputs = [*(source.info.uri for source in opened), *config.detect.files.values()]
         folder = prepare_folder(out, overwrite=force, inputs=inputs)
-        job = _Job(config, opened, pipeline, folder, progress or Silent(), stop or threading.Event())
+        job = _Job(config, opened, pipeline, folder, progress, stop or threading.Event(), keeping=keeping)
         return job.run()
 
 
@@ -126,8 +135,13 @@ class _Job:
         folder: Path,
         progress: Progress,
         stop: threading.Event,
+        *,
+        keeping: Keeping,
     ) -> None:
         self._config = config
+        self._keeping = keeping
+        self._store_error: SinkError | None = None
+        self._names: dict[int, str] = {}
         self._sources = sources
         self._pipeline = pipeline
         self._folder = folder
@@ -153,20 +167,29 @@ class _Job:
                 if self._config.output.thumbnails:
                     thumbnails = ThumbnailKeeper(self._folder)
                     stack.callback(thumbnails.close)
-                self._track(thumbnails)
-                self._identify(thumbnails)
+                refining = None
+                if self._config.refine.enabled:
+                    refining = Refining(self._folder, list(self._frames), self._config.refine)
+                    stack.callback(refining.close)
+                self._track(thumbnails, refining)
+                self._identify(thumbnails, refining)
             if self._config.output.video and not self._stop.is_set():
                 self._draw()
         except ReidpipeError as error:
             self._write_info("failed", error=str(error))
             raise
         status: Literal["complete", "interrupted"] = "interrupted" if self._stop.is_set() else "complete"
-        self._write_info(status)
+        if self._store_error is None:
+            self._write_info(status)
+        else:
+            self._write_info("failed", error=str(self._store_error))
         if self._config.output.report:
             build_report(self._folder)
+        if self._store_error is not None:
+            raise self._store_error
         return self._result(status)
 
-    def _track(self, thumbnails: ThumbnailKeeper | None) -> None:
+    def _track(self, thumbnails: ThumbnailKeeper | None, refining: Refining | None) -> None:
         """Follow everybody. The pipeline's detector works one moment ahead of the stages that keep state."""
         self._progress.phase("track", {source.camera: source.info.frame_count for source in self._sources})
         with ExitStack() as stack:
@@ -181,16 +204,18 @@ class _Job:
             )
             stack.callback(merger.close)
             for group, found in _ahead(self._pipeline, merger):
-                for result in self._pipeline.follow(group, found):
+                for result, detections in zip(self._pipeline.follow(group, found), found, strict=True):
                     frames.write(result)
                     events.write(result)
+                    if refining is not None:
+                        refining.note(result, detections)
                     if thumbnails is not None:
                         with self._pipeline.timed("thumbnails"):
                             thumbnails.update(blurred(result, self._config.output.blur))
                     self._note(result)
                 if self._stop.is_set():
                     break
-            self._end(events)
+            self._end(events, refining)
 
     def _note(self, result: FrameResult) -> None:
         """Keep what the later passes need."""
@@ -206,28 +231,49 @@ class _Job:
         events.camera_down(error.camera, self._last_s.get(error.camera, 0.0), str(error))
         self._progress.note(str(error))
 
-    def _end(self, events: EventsSink) -> None:
-        """All pictures are through: close the tracks, decide what is left to decide."""
+    def _end(self, events: EventsSink, refining: Refining | None) -> None:
+        """All pictures are through: close the tracks, mend them, decide what is left to decide."""
         for camera, time_s in self._last_s.items():
             events.end_camera(camera, time_s)
-        last = self._pipeline.close()
+        last = self._pipeline.close_cameras()
         self._tracklets += self._pipeline.take_closed()
+        if refining is not None:
+            with self._pipeline.timed("refine"):
+                mended = refining.mend(self._tracklets, regroup=self._pipeline.is_undecided)
+            if self._pipeline.is_undecided:
+                self._tracklets = mended
+                self._pipeline.replace_tracklets(mended)
+        last += self._pipeline.close()
         events.links(last)
         self._links += last
 
-    def _identify(self, thumbnails: ThumbnailKeeper | None) -> None:
+    def _identify(self, thumbnails: ThumbnailKeeper | None, refining: Refining | None) -> None:
         """Write the global ids into what was written, and the files that are about identities."""
         final = {link.key: link.global_id for link in self._links}
-        with self._pipeline.timed("write"):
-            assign_global_ids(self._folder / "frames.jsonl", final)
-            assign_global_ids(self._folder / "events.jsonl", final)
-        if self._config.refine.enabled:
+        if refining is not None:
             with self._pipeline.timed("refine"):
-                refine_frames(self._folder / "frames.jsonl", self._config.refine)
+                refining.write(self._links, thumbnails)
+        else:
+            with self._pipeline.timed("write"):
+                assign_global_ids(self._folder / "frames.jsonl", final)
+                assign_global_ids(self._folder / "events.jsonl", final)
         with self._pipeline.timed("write"):
             self._write_mot()
             shown = [t for t in self._tracklets if final.get(t.key) in self._people[t.key.camera]]
-            write_identities(self._folder, shown, self._links, thumbnails=thumbnails)
+            self._names = self._keeping.names()
+            write_identities(self._folder, shown, self._links, thumbnails=thumbnails, names=self._names)
+        if self._keeping.store is not None:
+            self._keep(self._keeping.store, shown, final, thumbnails)
+
+    def _keep(
+        self, store: Store, shown: Sequence[Tracklet], final: Mapping[TrackKey, int], thumbnails: ThumbnailKeeper | None
+    ) -> None:
+        """Write the store. When that fails the results are worth having all the same; it is told at the end."""
+        try:
+            with self._pipeline.timed("store"):
+                keep_people(store, shown, final, thumbnails=thumbnails, note=run_note(self._frames))
+        except SinkError as error:
+            self._store_error = error
 
     def _write_mot(self) -> None:
         """The MOT files, and who was seen by which camera."""
@@ -249,6 +295,7 @@ class _Job:
                 frames=self._frames,
                 progress=self._progress,
                 stop=self._stop,
+                names=self._names,
             )
 
     def _result(self, status: Literal["complete", "interrupted"]) -> RunResult:
@@ -276,12 +323,14 @@ class _Job:
             for source in self._sources
         ]
         people = set().union(*self._people.values())
-        counts = {**self._pipeline.counts, "identities": len(people)}
+        counts = {**self._pipeline.counts, "identities": len(people), **self._keeping.counts(people)}
         write_run_info(
             self._folder / "run.json",
             status=status,
             started=self._started,
             config=self._config.model_dump(mode="json"),
+            models=self._keeping.models,
+            association=self._pipeline.association,
             sources=reports,
             counts=counts,
             stage_seconds=self._pipeline.seconds,

@@ -25,6 +25,7 @@ __all__ = [
     "Embedder",
     "FrameDetector",
     "Pooler",
+    "Replaceable",
     "Sink",
     "Source",
     "SourceInfo",
@@ -151,6 +152,15 @@ class Associator(Protocol):
 
     def close(self) -> list[Link]:
         """Nothing more will come: decide the rest. Every tracklet ever given has a link after this."""
+        ...
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """An associator that has decided nothing before ``close``: tracks may still be cut and joined until then."""
+
+    def replace(self, tracklets: Sequence[Tracklet]) -> None:
+        """Take these in the place of all that were given."""
         ...
 
 

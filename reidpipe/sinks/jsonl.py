@@ -153,7 +153,8 @@ def assign_global_ids(path: Path | str, global_ids: Mapping[TrackKey, int]) -> N
     """Write final identities into ``frames.jsonl`` or ``events.jsonl``, in place and all or nothing.
 
     Files are tracked first and identified afterwards; this is the step between. Whatever names a camera and a
-    ``track_id`` gets the ``global_id`` of that track; a track that is not in ``global_ids`` keeps what it has.
+    ``track_id`` gets the ``global_id`` of that track; a track that is not in ``global_ids`` keeps what it has. Where a
+    lost track is still shown as predicted, and the one that goes on from it is there already, the prediction gives way.
 
     Args:
         path: a file that ``FramesSink`` or ``EventsSink`` wrote; closed.
@@ -170,6 +171,20 @@ def assign_global_ids(path: Path | str, global_ids: Mapping[TrackKey, int]) -> N
                 if "track_id" in entry:
                     key = TrackKey(record["camera"], entry["track_id"])
                     entry["global_id"] = global_ids.get(key, entry["global_id"])
+            if "people" in record:
+                record["people"] = _once(record["people"])
             target.write(to_json(record) + b"\n")
         target.flush()
         os.fsync(target.fileno())
+
+
+def _once(people: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Nobody is in a picture twice: somebody predicted gives way to the same person seen, or predicted before."""
+    there = {person["global_id"] for person in people if not person.get("predicted")}
+    kept = []
+    for person in people:
+        again = person.get("predicted") and person["global_id"] is not None and person["global_id"] in there
+        if not again:
+            kept.append(person)
+            there.add(person["global_id"])
+    return kept

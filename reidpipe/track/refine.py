@@ -1,4 +1,4 @@
-"""Better tracks of a camera that has ended: fragments joined, gaps filled, boxes smoothed. Online output is untouched.
+"""Better tracks of a camera that has ended: cut, joined, gaps filled, boxes smoothed. Online output is untouched.
 
 history = History.collect((time_s, detections, tracks), ...)     while the camera runs
 refined = refine(history, picture_times_s)
@@ -6,91 +6,41 @@ refined = refine(history, picture_times_s)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reidpipe.track.assignment import Candidates, assign
 from reidpipe.track.book import check_limits
-from reidpipe.track.kalman import PEOPLE_MOTION, POSITION, KalmanFilter, States
-from reidpipe.track.smooth import run_filter, smooth
-from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks, Vectors
+from reidpipe.track.history import History, Times, by_track
+from reidpipe.track.kalman import PEOPLE_MOTION, KalmanFilter
+from reidpipe.track.mend import Looks, Scale, find_cuts, find_joins
+from reidpipe.track.smooth import smooth
+from reidpipe.types import Ids
 
-__all__ = ["History", "Refined", "refine"]
-
-Times = NDArray[np.float64]
+__all__ = ["History", "Looks", "Piece", "Refined", "refine"]
 
 MEASURED_SHARE = 0.2
 """Share of the detection in a smoothed box."""
-SLACK = 0.06
-"""Box heights, as online: what a detector's box may be off on top of the filter's noise."""
 LEAD_PICTURES = 4
 """Over how many pictures the way is taken that leads back before the first row."""
-END_PICTURES = 40
-"""How many pictures of a track's beginning and end say how it moves there."""
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """All boxes of all tracks of one camera, in order of time and then of id.
+class Piece:
+    """A part of an online track.
 
     Attributes:
-        times_s: float64 ``(N,)``, seconds.
-        track_ids: int64 ``(N,)``.
-        boxes: float32 ``(N, 4)``.
-        scores: float32 ``(N,)``.
-        measured: bool ``(N,)``: the row comes from a detection, not from a prediction or from between two.
+        track_id: of the online track.
+        first_s: first detection of the part, seconds.
+        last_s: last detection of the part.
+        became: the id it has now.
     """
 
-    times_s: Times
-    track_ids: Ids
-    boxes: Boxes
-    scores: Scores
-    measured: Mask
-
-    def __len__(self) -> int:
-        return len(self.times_s)
-
-    def __getitem__(self, rows: Ids | Mask) -> History:
-        """The chosen rows."""
-        return History(
-            self.times_s[rows], self.track_ids[rows], self.boxes[rows], self.scores[rows], self.measured[rows]
-        )
-
-    @classmethod
-    def collect(cls, pictures: Iterable[tuple[float, Detections, Tracks]]) -> Self:
-        """From what a tracker got and gave, picture by picture; the boxes are the detections' where there is one."""
-        parts = [cls._of_picture(*picture) for picture in pictures]
-        return cls._joined(parts)
-
-    @classmethod
-    def _of_picture(cls, time_s: float, detections: Detections, tracks: Tracks) -> History:
-        measured = tracks.det_rows >= 0
-        boxes = tracks.boxes.copy()
-        boxes[measured] = detections.boxes[tracks.det_rows[measured]]
-        return History(np.full(len(tracks), time_s), tracks.track_ids, boxes, tracks.scores, measured)
-
-    @classmethod
-    def _joined(cls, parts: list[History]) -> Self:
-        empty = History(
-            np.zeros(0),
-            np.zeros(0, np.int64),
-            np.zeros((0, 4), np.float32),
-            np.zeros(0, np.float32),
-            np.zeros(0, np.bool_),
-        )
-        parts = [empty, *parts]
-        order = np.lexsort((np.concatenate([p.track_ids for p in parts]), np.concatenate([p.times_s for p in parts])))
-        return cls(
-            np.concatenate([p.times_s for p in parts])[order],
-            np.concatenate([p.track_ids for p in parts])[order],
-            np.concatenate([p.boxes for p in parts])[order],
-            np.concatenate([p.scores for p in parts])[order],
-            np.concatenate([p.measured for p in parts])[order],
-        )
+    track_id: int
+    first_s: float
+    last_s: float
+    became: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +49,16 @@ class Refined:
 
     Attributes:
         history: the better rows.
+        pieces: what became of the online tracks, in order of ``became`` and time; those dropped are not among them.
         joined: track id -> the earlier track that it goes on from (its first fragment's id).
+        cut: track id -> the first second of each further part; these have new ids, above all others.
         dropped: ids of tracks that were too short to be a person.
     """
 
     history: History
+    pieces: tuple[Piece, ...]
     joined: Mapping[int, int]
+    cut: Mapping[int, tuple[float, ...]]
     dropped: tuple[int, ...]
 
 
@@ -117,23 +71,24 @@ def refine(
     join_limit: float = 3.0,
     min_length_s: float = 0.6,
     lead_in: int = 2,
-    vectors: Mapping[int, Vectors] | None = None,
-    min_similarity: float = 0.5,
+    looks: Mapping[int, Looks] | None = None,
+    split: bool = True,
 ) -> Refined:
-    """Join, fill and smooth the tracks of one camera.
+    """Cut, join, fill and smooth the tracks of one camera.
 
     Args:
         history: rows of the online tracker; rows that were only predicted are replaced.
         picture_times_s: float64, times of all pictures of the camera, growing; gaps are filled at these.
         fill_gap_s: gaps up to this long are filled, seconds; a person hidden for longer is not guessed.
         join_gap_s: a track can be the continuation of one that ended at most so long before, seconds; 0: never.
-        join_limit: highest squared Mahalanobis distance (mean of forward and backward) between the two ends.
+        join_limit: highest squared Mahalanobis distance (mean of forward and backward) between the two ends, where
+            motion alone joins.
         min_length_s: tracks that live for less than this are dropped, seconds; they are mostly false alarms.
         lead_in: pictures before a track's first row that are added, the way it moves there; a tracker that gives an id
             at the second detection has seen the person once before, and people mostly were there a little earlier.
-        vectors: track id -> its appearance, float32 ``(D,)`` of unit length, where known; two known appearances that
-            differ are not joined.
-        min_similarity: cosine that two appearances need for that, -1..1.
+        looks: track id -> some of its crops; with enough people in the picture at the same time they say which
+            tracks are two people and which fragments are one.
+        split: cut tracks whose look changes to that of a stranger.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -144,86 +99,48 @@ def refine(
         join_limit=(join_limit, 0, 1e9),
         min_length_s=(min_length_s, 0, 1e9),
         lead_in=(lead_in, 0, 1000),
-        min_similarity=(min_similarity, -1, 1),
     )
     kalman = KalmanFilter(PEOPLE_MOTION)
-    tracks = _by_track(history[history.measured])
-    joined = _joins(tracks, kalman, join_gap_s, join_limit, vectors or {}, min_similarity)
-    tracks = _by_track(_renamed(history[history.measured], joined))
-    short = [one for one, rows in tracks.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s]
-    kept = [rows for one, rows in tracks.items() if one not in set(short)]
-    parts = [_filled(rows, picture_times_s, kalman, fill_gap_s) for rows in kept]
-    parts = [_led_in(rows, picture_times_s, lead_in) for rows in parts]
-    return Refined(History._joined(parts), joined, tuple(short))
-
-
-def _by_track(history: History) -> dict[int, History]:
-    order = np.lexsort((history.times_s, history.track_ids))
-    ids, starts = np.unique(history.track_ids[order], return_index=True)
-    return (
-        {int(one): history[rows] for one, rows in zip(ids, np.split(order, starts[1:]), strict=True)}
-        if len(ids)
-        else {}
+    tracks, seen = by_track(history[history.measured]), dict(looks or {})
+    scale = Scale.of(tracks, seen)
+    cuts = find_cuts(tracks, seen, scale, kalman) if split else {}
+    parts, origin = _cut(tracks, seen, cuts)
+    joined = find_joins(parts, seen, scale, kalman, gap_s=join_gap_s, limit=join_limit)
+    whole = by_track(History.joined([rows.renamed(_same(rows, joined.get(one, one))) for one, rows in parts.items()]))
+    short = {one for one, rows in whole.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s}
+    filled = [_filled(rows, picture_times_s, kalman, fill_gap_s) for one, rows in whole.items() if one not in short]
+    pieces = [
+        Piece(origin[one], float(rows.times_s[0]), float(rows.times_s[-1]), joined.get(one, one))
+        for one, rows in parts.items()
+    ]
+    return Refined(
+        History.joined([_led_in(rows, picture_times_s, lead_in) for rows in filled]),
+        tuple(sorted((p for p in pieces if p.became not in short), key=lambda p: (p.became, p.first_s))),
+        joined,
+        {one: tuple(times_s) for one, times_s in cuts.items()},
+        tuple(sorted({p.track_id for p in pieces if p.became in short})),
     )
 
 
-def _renamed(history: History, joined: Mapping[int, int]) -> History:
-    ids = np.array([joined.get(one, one) for one in history.track_ids.tolist()], np.int64)
-    return History(history.times_s, ids, history.boxes, history.scores, history.measured)
+def _same(rows: History, track_id: int) -> Ids:
+    return np.full(len(rows), track_id, np.int64)
 
 
-def _joins(
-    tracks: Mapping[int, History],
-    kalman: KalmanFilter,
-    gap_s: float,
-    limit: float,
-    vectors: Mapping[int, Vectors],
-    min_similarity: float,
-) -> dict[int, int]:
-    """Which track goes on from which: every end with at most one beginning, over all at the lowest cost."""
-    ids = list(tracks)
-    first_s = np.array([rows.times_s[0] for rows in tracks.values()])
-    last_s = np.array([rows.times_s[-1] for rows in tracks.values()])
-    gaps = first_s[None, :] - last_s[:, None]
-    ends, starts = np.nonzero((gaps > 0) & (gaps <= gap_s))
-    forward: dict[int, States] = {}
-    backward: dict[int, States] = {}
-    kept: list[int] = []
-    costs: list[float] = []
-    for k, (end, start) in enumerate(zip(ends.tolist(), starts.tolist(), strict=True)):
-        one, other = ids[end], ids[start]
-        if one in vectors and other in vectors and float(vectors[one] @ vectors[other]) < min_similarity:
-            continue
-        if end not in forward:
-            forward[end] = _end_state(tracks[one], kalman)
-        if start not in backward:
-            backward[start] = _start_state(tracks[other], kalman)
-        kept.append(k)
-        costs.append(_distance(forward[end], backward[start], float(gaps[end, start]), kalman))
-    chosen_ends, chosen_starts = assign(Candidates(ends[kept], starts[kept], np.array(costs)), limit=limit)
-    roots: dict[int, int] = {}
-    for k in np.argsort(first_s[chosen_starts], kind="stable").tolist():
-        end, start = ids[chosen_ends[k]], ids[chosen_starts[k]]
-        roots[start] = roots.get(end, end)
-    return roots
-
-
-def _end_state(rows: History, kalman: KalmanFilter) -> States:
-    times_s, boxes = rows.times_s[-END_PICTURES:], rows.boxes[-END_PICTURES:]
-    return run_filter(kalman, times_s, boxes)[1][:, :, -1:]
-
-
-def _start_state(rows: History, kalman: KalmanFilter) -> States:
-    """As if time ran backwards."""
-    times_s, boxes = rows.times_s[:END_PICTURES][::-1], rows.boxes[:END_PICTURES][::-1]
-    return run_filter(kalman, -times_s, boxes)[1][:, :, -1:]
-
-
-def _distance(out: States, into: States, gap_s: float, kalman: KalmanFilter) -> float:
-    """How far each end, moved over the gap, is from the other; the mean of both ways."""
-    ways = ((out, into), (into, out))
-    both = [kalman.distances(kalman.predict(a, gap_s), b[POSITION], slack=SLACK)[0, 0] for a, b in ways]
-    return float(np.mean(both))
+def _cut(
+    tracks: Mapping[int, History], looks: dict[int, Looks], cuts: Mapping[int, list[float]]
+) -> tuple[dict[int, History], dict[int, int]]:
+    """The parts of the tracks, the first under the old id, and which track each is of; ``looks`` is cut alike."""
+    parts, origin, unused = dict(tracks), {one: one for one in tracks}, max(tracks, default=0) + 1
+    for one, times_s in cuts.items():
+        seen = looks[one]
+        for k, (start_s, end_s) in enumerate(zip([-np.inf, *times_s], [*times_s, np.inf], strict=True)):
+            own = one if k == 0 else unused
+            unused += k > 0
+            rows = tracks[one]
+            parts[own] = rows[(rows.times_s >= start_s) & (rows.times_s < end_s)]
+            looks[own] = seen.between(start_s, np.nextafter(end_s, -np.inf))
+            origin[own] = one
+    return parts, origin
 
 
 def _filled(rows: History, picture_times_s: Times, kalman: KalmanFilter, fill_gap_s: float) -> History:
@@ -259,4 +176,4 @@ def _led_in(rows: History, picture_times_s: Times, count: int) -> History:
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + size / 2)
     ids, none = np.full(len(times_s), rows.track_ids[0]), np.zeros(len(times_s), np.bool_)
     before = History(times_s, ids, boxes, np.full(len(times_s), rows.scores[0]), none)
-    return History._joined([before, rows])
+    return History.joined([before, rows])

@@ -7,7 +7,8 @@ import pytest
 
 from reidpipe.errors import ConfigError
 from reidpipe.track.bytetrack import ByteTrack
-from reidpipe.track.refine import History, refine
+from reidpipe.track.refine import History, Looks, refine
+from reidpipe.types import Vectors
 from tests.track.scene import Scene
 
 FPS = 30.0
@@ -23,7 +24,7 @@ def walker(track_id: int, frames: range, *, x: float = 0.0, speed: float = 4.0) 
 
 
 def together(*parts: History) -> History:
-    return History._joined(list(parts))
+    return History.joined(list(parts))
 
 
 TIMES = np.arange(200) / FPS
@@ -56,11 +57,76 @@ def test_refine_does_not_join_who_is_somewhere_else_or_there_at_the_same_time() 
     assert not refine(together(walker(1, range(0, 40)), walker(7, range(60, 100))), TIMES, join_gap_s=0).joined
 
 
+AXES = np.eye(16, dtype=np.float32)
+
+
+def crowd() -> tuple[History, dict[int, Looks]]:
+    """Six people in lanes of their own, all there at the same time: fifteen pairs of strangers, all cosines 0.1."""
+    base = np.sqrt(0.1) * AXES[15]
+    parts = [shifted(walker(20 + k, range(0, 60)), 0, 200 * (k + 1)) for k in range(6)]
+    looks = {20 + k: look(base + np.sqrt(0.9) * AXES[k], range(0, 60, 10)) for k in range(6)}
+    return together(*parts), looks
+
+
+def shifted(history: History, x: float, y: float) -> History:
+    boxes = history.boxes + np.array([x, y, x, y], np.float32)
+    return History(history.times_s, history.track_ids, boxes, history.scores, history.measured)
+
+
+def look(vector: Vectors, frames: range) -> Looks:
+    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return Looks(np.array(frames) / FPS, np.tile(unit, (len(frames), 1)))
+
+
+def both(one: Looks, other: Looks) -> Looks:
+    return Looks(np.concatenate((one.times_s, other.times_s)), np.concatenate((one.vectors, other.vectors)))
+
+
 def test_refine_does_not_join_two_looks() -> None:
-    history = together(walker(1, range(0, 40)), walker(7, range(60, 100)))
-    one, other = np.eye(2, 8, dtype=np.float32)
-    assert dict(refine(history, TIMES, vectors={1: one, 7: one}).joined) == {7: 1}
-    assert not refine(history, TIMES, vectors={1: one, 7: other}).joined
+    others, looks = crowd()
+    history = together(others, walker(1, range(0, 40)), walker(7, range(60, 100)))
+    early, late = range(0, 40, 10), range(60, 100, 10)
+    same = {1: look(AXES[8], early), 7: look(AXES[8], late)}
+    differ = {1: look(AXES[8], early), 7: look(AXES[9], late)}
+    assert dict(refine(history, TIMES, looks=looks | same).joined) == {7: 1}
+    assert not refine(history, TIMES, looks=looks | differ).joined
+    assert dict(refine(history, TIMES, looks=differ).joined) == {7: 1}  # nobody to compare with: motion decides
+
+
+def test_refine_joins_by_look_who_moved_as_nobody_expected_but_nobody_out_of_reach() -> None:
+    others, looks = crowd()
+    near, far = shifted(walker(7, range(60, 100)), -240, 0), shifted(walker(7, range(60, 100)), 700, 0)
+    same = {1: look(AXES[8], range(0, 40, 10)), 7: look(AXES[8], range(60, 100, 10))}
+    first = together(others, walker(1, range(0, 40)))
+    assert not refine(together(first, near), TIMES).joined
+    assert dict(refine(together(first, near), TIMES, looks=looks | same).joined) == {7: 1}
+    assert not refine(together(first, far), TIMES, looks=looks | same).joined
+
+
+def test_refine_cuts_a_track_that_goes_over_to_somebody_else() -> None:
+    """In picture 30 the track jumps half a body to the side; the crops say that it is another person from then on."""
+    others, looks = crowd()
+    track = together(walker(1, range(0, 30)), shifted(walker(1, range(30, 60)), 25, 0))
+    changed = both(look(AXES[8], range(0, 25, 5)), look(AXES[9], range(34, 60, 5)))
+    refined = refine(together(others, track), TIMES, looks=looks | {1: changed})
+    assert refined.cut == {1: (30 / FPS,)}
+    pieces = [p for p in refined.pieces if p.track_id == 1]
+    assert [(round(p.first_s * FPS), round(p.last_s * FPS), p.became) for p in pieces] == [(0, 29, 1), (30, 59, 26)]
+    assert not set(refined.joined) & {26}
+    late = refined.history[refined.history.track_ids == 26]
+    assert round(late.times_s[late.measured][0] * FPS) == 30
+    assert not refine(together(others, track), TIMES, looks=looks | {1: changed}, split=False).cut
+    assert not refine(together(others, track), TIMES, looks={1: changed}).cut  # nobody to compare with
+
+
+def test_refine_does_not_cut_for_a_bad_crop_or_a_slow_change() -> None:
+    others, looks = crowd()
+    one_bad = look(AXES[8], range(0, 60, 10))
+    one_bad.vectors[3] = AXES[9]
+    turn = np.linspace(0, 1.2, 12)
+    turning = Looks(np.arange(12) * 5 / FPS, (np.cos(turn)[:, None] * AXES[8] + np.sin(turn)[:, None] * AXES[9]))
+    for seen in (one_bad, turning):
+        assert not refine(together(others, walker(1, range(0, 60))), TIMES, looks=looks | {1: seen}).cut
 
 
 def test_refine_drops_what_lives_too_short() -> None:

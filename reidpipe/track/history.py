@@ -1,0 +1,88 @@
+"""What is kept of the tracks of one camera until it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks
+
+__all__ = ["History", "Times", "by_track"]
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All boxes of all tracks of one camera, in order of time and then of id.
+
+    Attributes:
+        times_s: float64 ``(N,)``, seconds.
+        track_ids: int64 ``(N,)``.
+        boxes: float32 ``(N, 4)``.
+        scores: float32 ``(N,)``.
+        measured: bool ``(N,)``: the row comes from a detection, not from a prediction or from between two.
+    """
+
+    times_s: Times
+    track_ids: Ids
+    boxes: Boxes
+    scores: Scores
+    measured: Mask
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def __getitem__(self, rows: Ids | Mask | slice) -> History:
+        """The chosen rows."""
+        return History(
+            self.times_s[rows], self.track_ids[rows], self.boxes[rows], self.scores[rows], self.measured[rows]
+        )
+
+    @classmethod
+    def collect(cls, pictures: Iterable[tuple[float, Detections, Tracks]]) -> Self:
+        """From what a tracker got and gave, picture by picture; the boxes are the detections' where there is one."""
+        return cls.joined([cls._of_picture(*picture) for picture in pictures])
+
+    @classmethod
+    def _of_picture(cls, time_s: float, detections: Detections, tracks: Tracks) -> History:
+        measured = tracks.det_rows >= 0
+        boxes = tracks.boxes.copy()
+        boxes[measured] = detections.boxes[tracks.det_rows[measured]]
+        return History(np.full(len(tracks), time_s), tracks.track_ids, boxes, tracks.scores, measured)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        ids, numbers = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls(np.zeros(0), ids, np.zeros((0, 4), np.float32), numbers, np.zeros(0, np.bool_))
+
+    @classmethod
+    def joined(cls, parts: Sequence[History]) -> Self:
+        """Several together, in order."""
+        parts = [cls.empty(), *parts]
+        order = np.lexsort((np.concatenate([p.track_ids for p in parts]), np.concatenate([p.times_s for p in parts])))
+        return cls(
+            np.concatenate([p.times_s for p in parts])[order],
+            np.concatenate([p.track_ids for p in parts])[order],
+            np.concatenate([p.boxes for p in parts])[order],
+            np.concatenate([p.scores for p in parts])[order],
+            np.concatenate([p.measured for p in parts])[order],
+        )
+
+    def renamed(self, ids: Ids) -> History:
+        """The same rows under other ids ``(N,)``."""
+        return History(self.times_s, ids, self.boxes, self.scores, self.measured)
+
+
+def by_track(history: History) -> dict[int, History]:
+    """The rows of each track, in order of time."""
+    if not len(history):
+        return {}
+    order = np.lexsort((history.times_s, history.track_ids))
+    ids, starts = np.unique(history.track_ids[order], return_index=True)
+    return {int(one): history[rows] for one, rows in zip(ids, np.split(order, starts[1:]), strict=True)}

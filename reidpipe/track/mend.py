@@ -1,0 +1,228 @@
+"""Whose tracks are two people, and whose are fragments of one: decided after a camera has ended, by look and motion.
+
+No number of the embedder is fixed here. What a cosine means is read from the camera itself: tracks that are in the
+picture at the same time are strangers for certain, and how alike they look is the scale for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.track.assignment import Candidates, assign
+from reidpipe.track.history import History, Times
+from reidpipe.track.kalman import POSITION, KalmanFilter, States
+from reidpipe.track.smooth import run_filter
+from reidpipe.types import Vectors
+
+__all__ = ["Looks", "Scale", "find_cuts", "find_joins"]
+
+SLACK = 0.06
+"""Box heights, as online: what a detector's box may be off on top of the filter's noise."""
+END_PICTURES = 40
+"""How many pictures of a track's beginning and end say how it moves there."""
+LEAST_PAIRS = 10
+"""Pairs of strangers that make a scale; with fewer nothing is decided by looks."""
+MOST_TRACKS = 1000
+"""Tracks that strangers are taken from: of more, every second, third... one."""
+LEAST_CROPS = 2
+"""Crops of one person that say how they look, where a track is to be cut: one may be bad."""
+STRANGE = 0.5
+"""Two looks that are less alike than this share of the strangers' are rather two people."""
+ALIKE = 0.95
+"""Two looks that are more alike than this share of the strangers' are rather one person."""
+STEP, FASTEST, GROWTH = 0.5, 2.0, 0.3
+"""Of somebody lost: body heights they may be off at once, and per second; growth of the box per second, logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Some crops of one track, in order of time.
+
+    Attributes:
+        times_s: float64 ``(K,)``, seconds.
+        vectors: float32 ``(K, D)``, unit rows.
+    """
+
+    times_s: Times
+    vectors: Vectors
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def between(self, first_s: float, last_s: float) -> Looks:
+        """The crops of a span of time, both ends included."""
+        inside = (self.times_s >= first_s) & (self.times_s <= last_s)
+        return Looks(self.times_s[inside], self.vectors[inside])
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean direction, float64 ``(D,)`` of unit length."""
+        total = self.vectors.sum(axis=0, dtype=np.float64)
+        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How alike people are in this camera who are in the picture at the same time.
+
+    Attributes:
+        strangers: float64 ``(P,)``, cosines in rising order.
+    """
+
+    strangers: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, tracks: Mapping[int, History], looks: Mapping[int, Looks]) -> Scale:
+        """From all pairs of tracks that live at the same time and have crops enough."""
+        known = [one for one in tracks if one in looks and len(looks[one]) >= LEAST_CROPS]
+        known = known[:: 1 + len(known) // MOST_TRACKS]
+        if len(known) < 2:
+            return cls(np.zeros(0))
+        first_s = np.array([tracks[one].times_s[0] for one in known])
+        last_s = np.array([tracks[one].times_s[-1] for one in known])
+        means = np.stack([looks[one].mean() for one in known])
+        together = np.minimum(last_s[:, None], last_s) > np.maximum(first_s[:, None], first_s)
+        return cls(np.sort((means @ means.T)[np.triu(together, 1)]))
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are strangers enough to say anything."""
+        return len(self.strangers) >= LEAST_PAIRS
+
+    def place(self, cosine: float) -> float:
+        """Share of the strangers that are less alike than this, 0..1."""
+        return int(np.searchsorted(self.strangers, cosine)) / len(self.strangers)
+
+
+def find_cuts(
+    tracks: Mapping[int, History], looks: Mapping[int, Looks], scale: Scale, kalman: KalmanFilter
+) -> dict[int, list[float]]:
+    """Tracks that went from one person to another, and when: track -> first second of each further part.
+
+    A track is cut where its crops before and after differ most, if they are less alike there than strangers mostly are;
+    of the pictures between the two crops, where motion was most surprised. Each part is looked at again.
+    """
+    if not scale.tells:
+        return {}
+    found = {one: _cuts(rows, looks[one], scale, kalman) for one, rows in tracks.items() if one in looks}
+    return {one: cuts for one, cuts in found.items() if cuts}
+
+
+def _cuts(rows: History, looks: Looks, scale: Scale, kalman: KalmanFilter) -> list[float]:
+    at = _change(looks)
+    if at is None or scale.place(at.cosine) >= STRANGE:
+        return []
+    between = (rows.times_s > looks.times_s[at.crop - 1]) & (rows.times_s <= looks.times_s[at.crop])
+    moments = np.flatnonzero(between)
+    if len(moments) == 0:
+        return []
+    when_s = float(rows.times_s[moments[_surprise(rows, kalman)[moments].argmax()]])
+    early, late = rows[rows.times_s < when_s], rows[rows.times_s >= when_s]
+    if not (len(early) and len(late)):
+        return []
+    before, after = looks.between(-np.inf, early.times_s[-1]), looks.between(when_s, np.inf)
+    return [*_cuts(early, before, scale, kalman), when_s, *_cuts(late, after, scale, kalman)]
+
+
+class _Change(NamedTuple):
+    cosine: float
+    crop: int
+
+
+def _change(looks: Looks) -> _Change | None:
+    """Before which crop the look changes most, and how alike both sides are."""
+    if len(looks) < 2 * LEAST_CROPS:
+        return None
+    sums = np.cumsum(looks.vectors, axis=0, dtype=np.float64)
+    crops = range(LEAST_CROPS, len(looks) - LEAST_CROPS + 1)
+    sides = [(sums[k - 1], sums[-1] - sums[k - 1]) for k in crops]
+    cosines = [float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)) for a, b in sides]
+    return _Change(min(cosines), crops[int(np.argmin(cosines))])
+
+
+def _surprise(rows: History, kalman: KalmanFilter) -> NDArray[np.float64]:
+    """Squared Mahalanobis distance of each row from where the filter expected it, ``(N,)``; the first has none."""
+    before, _ = run_filter(kalman, rows.times_s, rows.boxes)
+    each = np.arange(len(rows))
+    far = kalman.pair_distances(before, kalman.measure(rows.boxes), each, each, slack=SLACK)
+    far[0] = 0.0
+    return far
+
+
+def find_joins(
+    tracks: Mapping[int, History],
+    looks: Mapping[int, Looks],
+    scale: Scale,
+    kalman: KalmanFilter,
+    *,
+    gap_s: float,
+    limit: float,
+) -> dict[int, int]:
+    """Which track goes on from which: every end with at most one beginning, over all at the lowest cost.
+
+    Motion alone joins what fits closely, unless the looks are known and strange. Looks that are hardly ever as alike
+    among strangers join whatever can be reached: a track often breaks because somebody moved as nobody expected.
+
+    Returns:
+        Track -> the first track of its chain.
+    """
+    ids = list(tracks)
+    first_s = np.array([rows.times_s[0] for rows in tracks.values()])
+    last_s = np.array([rows.times_s[-1] for rows in tracks.values()])
+    gaps = first_s[None, :] - last_s[:, None]
+    ends, starts = np.nonzero((gaps > 0) & (gaps <= gap_s))
+    means = {one: seen.mean() for one, seen in looks.items() if scale.tells and len(seen)}
+    forward: dict[int, States] = {}
+    backward: dict[int, States] = {}
+    costs = np.full(len(ends), np.inf)
+    for k, (end, start) in enumerate(zip(ends.tolist(), starts.tolist(), strict=True)):
+        one, other, gap = ids[end], ids[start], float(gaps[end, start])
+        alike = scale.place(float(means[one] @ means[other])) if one in means and other in means else None
+        if alike is not None and alike < STRANGE:
+            continue
+        if end not in forward:
+            forward[end] = _end_state(tracks[one], kalman)
+        if start not in backward:
+            backward[start] = _start_state(tracks[other], kalman)
+        far = _distance(forward[end], backward[start], gap, kalman)
+        known = alike is not None and alike >= ALIKE and _reachable(tracks[one], tracks[other], gap)
+        if known or far <= limit:
+            costs[k] = min(far, limit) * (0.5 if known else 1.0)
+    kept = np.isfinite(costs)
+    chosen_ends, chosen_starts = assign(Candidates(ends[kept], starts[kept], costs[kept]), limit=limit)
+    roots: dict[int, int] = {}
+    for k in np.argsort(first_s[chosen_starts], kind="stable").tolist():
+        end, start = ids[chosen_ends[k]], ids[chosen_starts[k]]
+        roots[start] = roots.get(end, end)
+    return roots
+
+
+def _reachable(one: History, other: History, gap_s: float) -> bool:
+    """Whether a person could be where the other begins, and of its size."""
+    last, first = one.boxes[-1].astype(np.float64), other.boxes[0].astype(np.float64)
+    high, high_then = last[3] - last[1], first[3] - first[1]
+    way = np.hypot(*((last[:2] + last[2:]) / 2 - (first[:2] + first[2:]) / 2))
+    growth = abs(float(np.log(high_then / high)))
+    return bool(way <= max(high, high_then) * (STEP + FASTEST * gap_s)) and growth <= 0.2 + GROWTH * gap_s
+
+
+def _end_state(rows: History, kalman: KalmanFilter) -> States:
+    times_s, boxes = rows.times_s[-END_PICTURES:], rows.boxes[-END_PICTURES:]
+    return run_filter(kalman, times_s, boxes)[1][:, :, -1:]
+
+
+def _start_state(rows: History, kalman: KalmanFilter) -> States:
+    """As if time ran backwards."""
+    times_s, boxes = rows.times_s[:END_PICTURES][::-1], rows.boxes[:END_PICTURES][::-1]
+    return run_filter(kalman, -times_s, boxes)[1][:, :, -1:]
+
+
+def _distance(out: States, into: States, gap_s: float, kalman: KalmanFilter) -> float:
+    """How far each end, moved over the gap, is from the other; the mean of both ways."""
+    ways = ((out, into), (into, out))
+    both = [kalman.distances(kalman.predict(a, gap_s), b[POSITION], slack=SLACK)[0, 0] for a, b in ways]
+    return float(np.mean(both))
