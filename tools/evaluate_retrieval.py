@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from reidpipe.embed.osnet import OSNetEmbedder
-from reidpipe.evaluate.protocols import embedder_of_files, evaluate_retrieval, retrieval_table
+from reidpipe.evaluate.protocols import Protocol, embedder_of_files, evaluate_retrieval
+from reidpipe.evaluate.tables import retrieval_table
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data", action="append", metavar="SET=FOLDER", help="default: viper and grid of --root")
     parser.add_argument("--root", type=Path, default=Path("../shared/data/reid"))
     parser.add_argument("--metric", choices=["cosine", "euclidean"], default="cosine")
-    parser.add_argument("--split", choices=["all", "ten"], default="all", help="VIPeR: all persons or ten halves")
+    parser.add_argument("--split", choices=["all", "ten"], default="all")
     parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking")
     parser.add_argument("--backend", default="onnxruntime")
     parser.add_argument("--threads", type=int, default=2)
@@ -37,12 +38,10 @@ def main() -> None:
         scores = evaluate_retrieval(
             embedder_of_files(embedder),
             folders,
-            metric=options.metric,
-            viper_split=options.split,
-            rerank=options.rerank,
+            protocol=Protocol(metric=options.metric, split=options.split, rerank=options.rerank),
         )
         height, width = embedder.facts.input_size
-        console.print(retrieval_table(scores, title=f"{Path(model).name}, {height}x{width}"))
+        console.print(retrieval_table({f"{Path(model).name}, {height}x{width}": scores}))
 
 
 if __name__ == "__main__":

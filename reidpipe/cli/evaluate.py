@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from reidpipe.evaluate.mot import MotReport
+    from reidpipe.evaluate.retrieval import RetrievalScores
 
 __all__ = ["app"]
 
@@ -27,7 +28,7 @@ class Metric(StrEnum):
 
 
 class Split(StrEnum):
-    """VIPeR: all people, or the mean over ten halves."""
+    """All people, or the mean over ten halves."""
 
     all = "all"
     ten = "ten"
@@ -81,27 +82,66 @@ def mtmc(
 
 @app.command()
 def retrieval(
-    models: Annotated[list[str], typer.Argument(help="Embedders: names of the manifest, or files.")],
+    models: Annotated[
+        list[str], typer.Argument(help="Embedders: names of the manifest, files, or ARCHITECTURE=CHECKPOINT.pth.")
+    ],
     data: Annotated[list[str], typer.Option(help="SET=FOLDER, for instance viper=data/viper; may be repeated.")],
     metric: Annotated[Metric, typer.Option(help="How vectors are compared.")] = Metric.cosine,
-    viper_split: Annotated[Split, typer.Option(help="VIPeR: all people, or ten halves.")] = Split.all,
+    split: Annotated[Split, typer.Option(help="VIPeR, GRID, PRID: all people, or the mean of ten halves.")] = Split.all,
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")] = False,
+    rank_lists: Annotated[
+        Path | None, typer.Option(help="Folder for pictures: a query, then what was found, right in green.")
+    ] = None,
+    lists: Annotated[int, typer.Option(min=1, help="Pictures for each model and set.")] = 20,
+    height: Annotated[int, typer.Option(help="Input height of checkpoints, pixels; models in files say theirs.")] = 256,
+    width: Annotated[int, typer.Option(help="Input width of checkpoints, pixels.")] = 128,
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, tflite or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="f32; bf16 or f16 let OpenVINO compute in less.")] = "f32",
+    threads: Annotated[int, typer.Option(min=1, help="Of one inference.")] = 2,
+    as_json: AsJson = False,
 ) -> None:
-    """CMC and mAP of embedders on re-identification sets, each by its own protocol."""
+    """CMC and mAP of embedders on re-identification sets, each by its own protocol; a cross-domain table of several."""
     from rich.console import Console
 
-    from reidpipe.embed.osnet import OSNetEmbedder
     from reidpipe.errors import ConfigError
-    from reidpipe.evaluate.protocols import embedder_of_files, evaluate_retrieval, retrieval_table
+    from reidpipe.evaluate.protocols import EmbedFiles, Protocol, embedder_of_files, evaluate_retrieval
+    from reidpipe.evaluate.tables import retrieval_table
+
+    def opened(model: str) -> EmbedFiles:
+        architecture, equals, checkpoint = model.partition("=")
+        if equals:
+            from reidpipe.cli.workbench import needs_torch
+
+            needs_torch()
+            from reidpipe.reid.embed import checkpoint_embedder
+
+            return checkpoint_embedder(architecture, Path(checkpoint), height=height, width=width)
+        from reidpipe.embed.osnet import OSNetEmbedder
+
+        return embedder_of_files(OSNetEmbedder(model, backend=backend, precision=precision, threads=threads))
 
     pairs = [entry.partition("=") for entry in data]
     if any(not (name and folder) for name, _, folder in pairs):
         raise ConfigError("--data takes SET=FOLDER, for instance viper=data/viper")
     folders = {name: Path(folder) for name, _, folder in pairs}
-    for model in models:
-        embed = embedder_of_files(OSNetEmbedder(model))
-        scores = evaluate_retrieval(embed, folders, metric=metric.value, viper_split=viper_split.value, rerank=rerank)
-        Console().print(retrieval_table(scores, title=model))
+    protocol = Protocol(metric=metric.value, split=split.value, rerank=rerank)
+    embedders = {model: opened(model) for model in models}  # a wrong name is told before anything is computed
+    found = {}
+    for number, (model, embed) in enumerate(embedders.items()):
+        pictures = None if rank_lists is None else rank_lists / f"{number}_{Path(model).stem}"
+        found[model] = evaluate_retrieval(embed, folders, protocol=protocol, rank_lists=pictures, lists=lists)
+    if as_json:
+        typer.echo(json.dumps({model: _retrieval_json(scores) for model, scores in found.items()}, indent=2))
+        return
+    Console(width=None if sys.stdout.isatty() else 200).print(retrieval_table(found))
+
+
+def _retrieval_json(scores: Mapping[str, RetrievalScores]) -> dict[str, dict[str, float]]:
+    """Fractions, as everywhere in JSON."""
+    return {
+        name: {"queries": one.queries, **{f"rank{k}": one.rank(k) for k in (1, 5, 10, 20)}, "mAP": one.mean_ap}
+        for name, one in scores.items()
+    }
 
 
 def _print(found: Mapping[str, MotReport], *, as_json: bool) -> None:

@@ -1,19 +1,22 @@
 """Retrieval on known data sets, each by its own protocol, for any embedder of image files.
 
-VIPeR: camera a to b, either all 632 persons or ten random halves (`splits.json`). GRID: 250 probes, the whole gallery.
-CUHK03: single gallery shot. All others: query to gallery without same-camera matches (Market-1501).
+VIPeR and PRID: camera a to b. GRID: the probes, the whole gallery with its distractors. These three with all persons,
+or as the mean over ten halves of them. CUHK03 in one folder: single gallery shot. MARS: tracklets, pooled. All others:
+query to gallery without same-camera matches (Market-1501).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from reidpipe.errors import ConfigError
+from reidpipe.evaluate.rank_lists import write_rank_lists
 from reidpipe.evaluate.rerank import rerank_distances
 from reidpipe.evaluate.retrieval import (
     Distances,
@@ -25,34 +28,50 @@ from reidpipe.evaluate.retrieval import (
     score_single_shot,
 )
 from reidpipe.reid.datasets import ReidSet, query_gallery, read_set
-from reidpipe.types import Vectors
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from reidpipe.reid.tracklets import evaluate_tracklets, read_mars
+from reidpipe.types import Ids, Vectors
 
 EmbedFiles = Callable[[Sequence[Path]], Vectors]
 """Image files to float32 `(N, D)` vectors."""
 
 Split = Literal["all", "ten"]
 WITHOUT_PARTS = frozenset({"cuhk01", "ilids", "caviar", "csv", "folder"})
+HALVED = frozenset({"viper", "grid", "prid"})
+HALVES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How retrieval is scored.
+
+    Attributes:
+        metric: `cosine` or `euclidean`.
+        split: VIPeR, GRID and PRID with `all` persons at once, or the mean over `ten` halves: those of `splits.json`
+            in the set's folder where it is there, else halves drawn with a fixed seed.
+        rerank: k-reciprocal re-ranking before scoring.
+    """
+
+    metric: Metric = "cosine"
+    split: Split = "all"
+    rerank: bool = False
 
 
 def evaluate_retrieval(
     embed: EmbedFiles,
     datasets: Mapping[str, Path],
     *,
-    metric: Metric = "cosine",
-    viper_split: Split = "all",
-    rerank: bool = False,
+    protocol: Protocol | None = None,
+    rank_lists: Path | None = None,
+    lists: int = 20,
 ) -> dict[str, RetrievalScores]:
-    """Score one embedder on several data sets (the cross-domain table).
+    """Score one embedder on several data sets (a row of the cross-domain table).
 
     Args:
         embed: The embedder; called once per query part and once per gallery part.
-        datasets: Reader name (`viper`, `grid`, `market1501`, ...) to root folder, in the order of the result.
-        metric: `cosine` or `euclidean`.
-        viper_split: VIPeR with `all` persons at once, or the mean over the `ten` halves of `splits.json`.
-        rerank: k-reciprocal re-ranking before scoring.
+        datasets: Reader name (`viper`, `grid`, `market1501`, ..., `mars`) to root folder, in the order of the result.
+        protocol: How it is scored; None = cosine, all persons, no re-ranking.
+        rank_lists: Folder for pictures of rank lists, one folder per set; None = no pictures.
+        lists: Pictures per set, of queries evenly spread.
 
     Returns:
         Scores by data set, fractions.
@@ -60,28 +79,21 @@ def evaluate_retrieval(
     Raises:
         ConfigError: A data set is not there, or has another layout.
     """
+    protocol = protocol or Protocol()
     scores = {}
     for name, root in datasets.items():
+        if name == "mars":
+            query_tracks, gallery_tracks = read_mars(root, "query"), read_mars(root, "gallery")
+            scores[name] = evaluate_tracklets(embed, query_tracks, gallery_tracks, metric=protocol.metric)
+            continue
         query, gallery = read_query_gallery(name, root)
         vectors = embed(query.paths), embed(gallery.paths)
-        if name == "viper" and viper_split == "ten":
-            scores[name] = _viper_ten(root, query, gallery, vectors, metric, rerank)
-        else:
-            scores[name] = _score(name, query, gallery, vectors, metric, rerank)
+        halves = _halves(root, query, gallery) if protocol.split == "ten" and name in HALVED else None
+        scores[name] = _score_halves(name, query, gallery, vectors, protocol, halves)
+        if rank_lists is not None:
+            rows = np.unique(np.linspace(0, len(query) - 1, min(lists, len(query))).round().astype(np.int64)).tolist()
+            write_rank_lists(_distances(vectors, protocol), query, gallery, rank_lists / name, rows=rows)
     return scores
-
-
-def retrieval_table(scores: Mapping[str, RetrievalScores], *, title: str = "") -> Table:
-    """One line per data set: rank-1, -5, -10 and mAP in percent."""
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left")
-    for column in ("data set", "queries", "rank-1", "rank-5", "rank-10", "mAP"):
-        table.add_column(column, justify="left" if column == "data set" else "right")
-    for name, found in scores.items():
-        percent = (found.rank(1), found.rank(5), found.rank(10), found.mean_ap)
-        table.add_row(name, str(found.queries), *(f"{100 * value:.1f}" for value in percent))
-    return table
 
 
 def embedder_of_files(embedder: object, *, batch: int = 32) -> EmbedFiles:
@@ -109,39 +121,53 @@ def read_query_gallery(name: str, root: Path) -> tuple[ReidSet, ReidSet]:
 
 
 def _score(
+    name: str, query: ReidSet, gallery: ReidSet, vectors: tuple[Vectors, Vectors], protocol: Protocol
+) -> RetrievalScores:
+    labels = (query.persons, query.cameras, gallery.persons, gallery.cameras)
+    if name != "cuhk03" and not protocol.rerank:
+        return score_retrieval(vectors[0], *labels[:2], vectors[1], *labels[2:], metric=protocol.metric)
+    distances = _distances(vectors, protocol)
+    return score_single_shot(distances, *labels) if name == "cuhk03" else score_distances(distances, *labels)
+
+
+def _distances(vectors: tuple[Vectors, Vectors], protocol: Protocol) -> Distances:
+    if protocol.rerank:
+        return rerank_distances(*vectors, metric=protocol.metric)
+    return pairwise_distances(*vectors, metric=protocol.metric)
+
+
+def _halves(root: Path, query: ReidSet, gallery: ReidSet) -> list[Ids]:
+    """The persons of each test half: of `splits.json` (index i = i-th person with a query), else at random."""
+    people = np.intersect1d(query.persons, gallery.persons)
+    splits_file = root / "splits.json"
+    if not splits_file.is_file():
+        rng = np.random.default_rng(0)
+        return [rng.permutation(people)[: len(people) // 2] for _ in range(HALVES)]
+    known = np.unique(query.persons)
+    try:
+        return [known[np.array(split["test"], dtype=np.int64)] for split in json.loads(splits_file.read_text())]
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{splits_file} is no list of splits with 'test', positions of persons") from error
+
+
+def _score_halves(
     name: str,
     query: ReidSet,
     gallery: ReidSet,
     vectors: tuple[Vectors, Vectors],
-    metric: Metric,
-    rerank: bool,
+    protocol: Protocol,
+    halves: Sequence[Ids] | None,
 ) -> RetrievalScores:
-    labels = (query.persons, query.cameras, gallery.persons, gallery.cameras)
-    if name != "cuhk03" and not rerank:
-        return score_retrieval(vectors[0], *labels[:2], vectors[1], *labels[2:], metric=metric)
-    distances = _distances(vectors, metric, rerank)
-    return score_single_shot(distances, *labels) if name == "cuhk03" else score_distances(distances, *labels)
-
-
-def _distances(vectors: tuple[Vectors, Vectors], metric: Metric, rerank: bool) -> Distances:
-    if rerank:
-        return rerank_distances(*vectors, metric=metric)
-    return pairwise_distances(*vectors, metric=metric)
-
-
-def _viper_ten(
-    root: Path, query: ReidSet, gallery: ReidSet, vectors: tuple[Vectors, Vectors], metric: Metric, rerank: bool
-) -> RetrievalScores:
-    """The mean over the test halves of `splits.json` (index i = i-th file in sorted order, in both folders)."""
-    splits_file = root / "splits.json"
-    try:
-        halves = [np.array(split["test"], dtype=np.int64) for split in json.loads(splits_file.read_text())]
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ConfigError(f"viper: {splits_file} is not there or no list of splits with 'test'") from error
-    runs = [
-        _score("viper", query.select(rows), gallery.select(rows), (vectors[0][rows], vectors[1][rows]), metric, rerank)
-        for rows in halves
-    ]
+    """The mean over test halves; people of the gallery that have no query are distractors and stay."""
+    if halves is None:
+        return _score(name, query, gallery, vectors, protocol)
+    runs = []
+    for persons in halves:
+        asked = np.flatnonzero(np.isin(query.persons, persons))
+        left_out = np.isin(gallery.persons, np.setdiff1d(query.persons, persons))
+        kept = np.flatnonzero(~left_out)
+        parts = vectors[0][asked], vectors[1][kept]
+        runs.append(_score(name, query.select(asked), gallery.select(kept), parts, protocol))
     cmc = np.mean([run.cmc for run in runs], axis=0)
     mean_ap = float(np.mean([run.mean_ap for run in runs]))
     return RetrievalScores(cmc, mean_ap, runs[0].queries, runs[0].skipped)

@@ -43,7 +43,7 @@ class RetrievalScores:
 def pairwise_distances(queries: Vectors, gallery: Vectors, *, metric: Metric = "cosine") -> Distances:
     """Distances `(Q, G)`: `1 - cosine`, or squared euclidean."""
     if metric == "cosine":
-        return np.asarray(1 - _unit(queries) @ _unit(gallery).T, dtype=np.float32)
+        return np.asarray(np.maximum(1 - _unit(queries) @ _unit(gallery).T, 0), dtype=np.float32)
     squares = (queries**2).sum(axis=1)[:, None] + (gallery**2).sum(axis=1)[None, :]
     return np.asarray(np.maximum(squares - 2 * queries @ gallery.T, 0), dtype=np.float32)
 

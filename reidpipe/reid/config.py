@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reidpipe.errors import ConfigError
+from reidpipe.reid.datasets import COMBINED
+from reidpipe.reid.recipes import read_recipe
 from reidpipe.reid.schedule import ScheduleConfig
 from reidpipe.reid.transforms import AugmentConfig
 
@@ -240,20 +243,22 @@ class TrainConfig(Part):
         return self
 
 
-def load_train_config(path: Path) -> TrainConfig:
-    """Read a recipe (YAML).
+def load_train_config(path: Path, *, overrides: Sequence[str] = (), sources: Sequence[str] = ()) -> TrainConfig:
+    """Read a recipe (YAML); see :func:`reidpipe.reid.recipes.read_recipe` for the arguments.
 
     Raises:
         ConfigError: The file is not there, is no YAML, or has a wrong key or value.
     """
-    import yaml
+    return parse_train_config(read_recipe(path, overrides=overrides, sources=sources))
 
-    try:
-        return parse_train_config(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"cannot read recipe {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {path} is no YAML: {' '.join(str(error).split())}") from error
+
+def combine_all(config: TrainConfig) -> TrainConfig:
+    """The recipe with the train and the test people of every set that has both (`part: combineall`)."""
+    sources = tuple(
+        source.model_copy(update={"part": "combineall"}) if source.name in COMBINED else source
+        for source in config.data.sources
+    )
+    return config.model_copy(update={"data": config.data.model_copy(update={"sources": sources})})
 
 
 def parse_train_config(content: object) -> TrainConfig:
@@ -265,5 +270,9 @@ def parse_train_config(content: object) -> TrainConfig:
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"recipe: {wrong}") from error
+        raise ConfigError(f"recipe: {wrong_keys(error)}") from error
+
+
+def wrong_keys(error: ValidationError) -> str:
+    """Every wrong key with its reason, in one line."""
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors())

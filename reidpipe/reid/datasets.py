@@ -68,7 +68,10 @@ def read_set(name: str, root: Path, part: str = "train") -> ReidSet:
     """
     if name not in READERS:
         raise ConfigError(f"unknown data set '{name}': use one of {', '.join(sorted(READERS))}")
-    found = _combine_all(name, root) if part == "combineall" else READERS[name](root, part)
+    try:
+        found = _combine_all(name, root) if part == "combineall" else READERS[name](root, part)
+    except (ValueError, IndexError) as error:
+        raise ConfigError(f"{name} in {root}: files are not named as this set names them ({error})") from error
     if not found:
         raise ConfigError(f"no images for part '{part}' of {name} in {root}: check the folder")
     return found
@@ -95,25 +98,33 @@ def hold_out(found: ReidSet, *, identities: int) -> tuple[ReidSet, ReidSet]:
 
 
 def query_gallery(found: ReidSet) -> tuple[ReidSet, ReidSet]:
-    """Make a retrieval test of a labelled set: the first image per person and camera is a query, all else gallery."""
-    seen: set[tuple[int, int]] = set()
+    """Make a retrieval test of a labelled set: the first image per person and camera is a query, all else gallery.
+
+    A person that would have nothing in the gallery (one image per camera) has the first image as its only query.
+    """
     is_query = np.zeros(len(found), dtype=bool)
-    for row, key in enumerate(zip(found.persons.tolist(), found.cameras.tolist(), strict=True)):
-        is_query[row] = key not in seen
-        seen.add(key)
+    for person in np.unique(found.persons):
+        rows = np.flatnonzero(found.persons == person)
+        _, first = np.unique(found.cameras[rows], return_index=True)
+        is_query[rows[first]] = True
+        if len(first) == len(rows):
+            is_query[rows[1:]] = False
     return found.select(is_query), found.select(~is_query)
 
 
 def _combine_all(name: str, root: Path) -> ReidSet:
-    """Train, query and gallery as one set; test persons are numbered behind those of the train part."""
-    if name not in COMBINABLE:
-        raise ConfigError(f"{name} cannot be combined: 'combineall' works for {', '.join(sorted(COMBINABLE))}")
-    train, *tests = (READERS[name](root, part) for part in ("train", "query", "gallery"))
-    first = int(train.persons.max(initial=-1)) + 1
-    parts = [train]
-    for test in tests:
-        people = test.select(test.persons >= COMBINABLE[name])
+    """Every person of a set; those of a test part are numbered behind those of the train part."""
+    if name not in COMBINED:
+        return READERS[name](root, "all")
+    names, least = COMBINED[name]
+    parts: list[ReidSet] = []
+    first = 0
+    for part in names:
+        found = READERS[name](root, part)
+        people = found.select(found.persons >= (0 if part == "train" else least))
         parts.append(ReidSet(name, people.paths, people.persons + first, people.cameras))
+        if part == "train":
+            first = int(people.persons.max(initial=-1)) + 1
     paths = tuple(path for part in parts for path in part.paths)
     persons = np.concatenate([part.persons for part in parts])
     return ReidSet(name, paths, persons, np.concatenate([part.cameras for part in parts]))
@@ -210,21 +221,57 @@ def read_cuhk03(root: Path, part: str) -> ReidSet:
     return _build("cuhk03", rows)
 
 
+def read_cuhk03_labeled(root: Path, part: str) -> ReidSet:
+    """CUHK03, boxes drawn by hand, new protocol; see :func:`read_cuhk03_new`."""
+    return read_cuhk03_new(root, part, kind="labeled")
+
+
+def read_cuhk03_detected(root: Path, part: str) -> ReidSet:
+    """CUHK03, boxes of a detector, new protocol; see :func:`read_cuhk03_new`."""
+    return read_cuhk03_new(root, part, kind="detected")
+
+
+def read_cuhk03_new(root: Path, part: str, *, kind: str) -> ReidSet:
+    """CUHK03 by its new protocol (767 persons train, 700 test; Zhong et al., CVPR 2017).
+
+    `<root>/cuhk03_new_protocol_config_<kind>.mat` says which of the files in `<root>/images_<kind>` are train, query
+    and gallery.
+    """
+    table = root / f"cuhk03_new_protocol_config_{kind}.mat"
+    if part not in ("train", "query", "gallery"):
+        raise ConfigError(f"cuhk03_{kind} has no part '{part}': use one of train, query, gallery")
+    if not table.is_file():
+        raise ConfigError(f"cuhk03_{kind}: {table} is not there: it comes with the new protocol")
+    from scipy.io import loadmat
+
+    content = loadmat(table)
+    names = [str(entry[0]) for entry in content["filelist"].ravel()]
+    persons, cameras = (content[key].ravel().astype(np.int64) for key in ("labels", "camId"))
+    chosen = content[f"{part}_idx"].ravel().astype(np.int64) - 1
+    rows = [(root / f"images_{kind}" / names[row], int(persons[row]), int(cameras[row])) for row in chosen.tolist()]
+    return _build(f"cuhk03_{kind}", rows)
+
+
 def read_viper(root: Path, part: str) -> ReidSet:
-    """VIPeR: `<person>_<angle>` in `cam_a` (query) and `cam_b` (gallery)."""
+    """VIPeR: `<person>_<angle>` in `cam_a` (query) and `cam_b` (gallery), in the root or in `VIPeR/`."""
     folders = {"query": ["cam_a"], "gallery": ["cam_b"], "all": ["cam_a", "cam_b"]}
     if part not in folders:
         raise ConfigError(f"viper has no part '{part}': use one of {', '.join(folders)}")
+    base = root / "VIPeR" if (root / "VIPeR").is_dir() else root
     rows = []
     for folder in folders[part]:
-        images = _images(root / folder, "viper")
+        images = _images(base / folder, "viper")
         rows += [(path, int(path.stem.split("_")[0]), int(folder == "cam_b")) for path in images]
     return _build("viper", rows)
 
 
 def read_grid(root: Path, part: str) -> ReidSet:
-    """QMUL GRID: `<person>_<camera>_...` in `probe` and `gallery`; person 0 in the gallery is a distractor."""
-    folder = root / _part_folder("grid", part, {"query": "probe", "gallery": "gallery"})
+    """QMUL GRID: `<person>_<camera>_...` in `probe` and `gallery`, in the root or in `underground_reid/`.
+
+    Person 0 or one that has no probe is a distractor of the gallery.
+    """
+    base = root / "underground_reid" if (root / "underground_reid").is_dir() else root
+    folder = base / _part_folder("grid", part, {"query": "probe", "gallery": "gallery"})
     rows = []
     for path in _images(folder, "grid"):
         person, camera = path.stem.split("_")[:2]
@@ -241,11 +288,11 @@ def read_prid(root: Path, part: str) -> ReidSet:
 
 
 def read_ilids(root: Path, part: str) -> ReidSet:
-    """i-LIDS MCTS: `<person:4><k:3>.jpg`, cameras are not stated: each image counts as its own camera."""
+    """i-LIDS MCTS: `<person:4><k:3>.jpg`, cameras are not stated."""
     _part_folder("ilids", part, {"all": ""})
     base = root / "i-LIDS_Pedestrian" / "Persons"
     images = _images(base if base.is_dir() else root, "ilids")
-    return _build("ilids", [(path, int(path.stem[:4]), int(path.stem[4:7])) for path in images])
+    return _build("ilids", [(path, int(path.stem[:4]), UNKNOWN) for path in images])
 
 
 def read_caviar(root: Path, part: str) -> ReidSet:
@@ -295,8 +342,18 @@ def read_unlabelled(root: Path, part: str) -> ReidSet:
     return _build("unlabelled", [(path, UNKNOWN, UNKNOWN) for path in _images(root, "unlabelled", deep=True)])
 
 
-COMBINABLE = {"market1501": 1, "dukemtmc": 1, "msmt17": 0}
-"""Sets with a train and a test part, and the first number that is a person in the test part (0 = distractors)."""
+_ALL_PARTS = ("train", "query", "gallery")
+COMBINED: dict[str, tuple[tuple[str, ...], int]] = {
+    "market1501": (_ALL_PARTS, 1),
+    "dukemtmc": (_ALL_PARTS, 1),
+    "msmt17": (_ALL_PARTS, 0),
+    "cuhk03_labeled": (_ALL_PARTS, 0),
+    "cuhk03_detected": (_ALL_PARTS, 0),
+    "viper": (("query", "gallery"), 0),
+    "grid": (("query", "gallery"), 1),
+    "prid": (("query", "gallery"), 0),
+}
+"""Sets with fixed parts: what `combineall` joins, and the first number that is a person in a test part."""
 
 READERS: dict[str, Callable[[Path, str], ReidSet]] = {
     "market1501": read_market1501,
@@ -304,6 +361,8 @@ READERS: dict[str, Callable[[Path, str], ReidSet]] = {
     "msmt17": read_msmt17,
     "cuhk01": read_cuhk01,
     "cuhk03": read_cuhk03,
+    "cuhk03_labeled": read_cuhk03_labeled,
+    "cuhk03_detected": read_cuhk03_detected,
     "viper": read_viper,
     "grid": read_grid,
     "prid": read_prid,

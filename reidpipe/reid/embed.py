@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from reidpipe.reid.cache import read_image
+from reidpipe.reid.checkpoint import load_weights
+from reidpipe.reid.models import build_osnet
 from reidpipe.types import Image, Vectors
 
 MEAN_RGB = (0.485, 0.456, 0.406)
@@ -52,3 +55,18 @@ def embed_paths(
     model.train(was_training)
     vectors = np.concatenate(rows)
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
+def checkpoint_embedder(
+    architecture: str | Path, weights: Path, *, height: int = 256, width: int = 128, device: str = "cpu"
+) -> Callable[[Sequence[Path]], Vectors]:
+    """A checkpoint as a function from image files to vectors, for evaluation.
+
+    Raises:
+        ConfigError: Unknown architecture.
+        WeightsError: The checkpoint does not fit it.
+    """
+    model = build_osnet(architecture)
+    load_weights(model, weights)
+    model.to(device)
+    return partial(embed_paths, model, height=height, width=width, device=device)

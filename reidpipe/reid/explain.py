@@ -119,6 +119,8 @@ def _cluster_sheets(
     for cluster, centre in enumerate(centres):
         distance = np.linalg.norm(flat - centre, axis=1)
         members = np.flatnonzero(labels == cluster)
+        if not len(members):  # fewer different images than clusters
+            continue
         nearest = members[np.argsort(distance[members])][:per_sheet]
         files.append(write_png(output / f"cluster_{cluster:02d}.png", contact_sheet(images[nearest])))
     streams = centres.reshape(len(centres), *gates.shape[1:]).mean(axis=2)

@@ -67,10 +67,7 @@ def train(
         trainer.load(trainer.checkpoint_file)
     try:
         trainer.run()
-    except KeyboardInterrupt:
-        trainer.save()
-        raise
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
         size = f"{config.batch.size} images of {config.stages[-1].height}x{config.stages[-1].width}"
@@ -80,8 +77,10 @@ def train(
     return trainer.export()
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """CUDA and numpy have a class for it, the CPU allocator of torch only words, by system."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(part in str(error) for part in words)
 
 
 class Trainer:
@@ -138,7 +137,7 @@ class Trainer:
         """Train until the budget is used up; checkpoints and validations on the way.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or termination, after the step that was going on.
+            KeyboardInterrupt: Ctrl-C or termination, after the step that was going on; a checkpoint is left.
         """
         with waiting_interrupts() as interrupted:
             while self.progress < 1:
@@ -216,12 +215,13 @@ class Trainer:
                 losses = self._train_step(batch)
                 self._sampler_state = batch.sampler_state  # the thread that makes batches is ahead of this
                 if interrupted():
+                    self.save()
                     raise KeyboardInterrupt
                 now = time.monotonic()
                 self.seconds += now - last
                 last = now
                 if self.step % LOG_EVERY == 0:
-                    self._check_and_log(losses, stage, (self.images - images_before) / (now - started))
+                    self._log_step(losses, stage, (self.images - images_before) / (now - started))
                 if now - saved > config.checkpoint_every_s:
                     self.save()
                     saved = now
@@ -241,12 +241,14 @@ class Trainer:
         self._replicas.start_step(config.seed, self.step)
         embeddings = self._replicas.forward(images)
         losses = self._losses(embeddings, batch)
+        self._check_finite({name: value.item() for name, value in losses.items()})
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         if embeddings.grad is not None:
             self._replicas.backward(embeddings.grad)
         if config.optimiser.clip is not None:
             parameters = [value for group in self.optimiser.param_groups for value in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
+            norm = nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
+            self._check_finite({"norm of the gradient": norm.item()})
         self.optimiser.step()
         self.ema.update()
         self.step += 1
@@ -280,12 +282,16 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not fixed or name.split(".")[0] in self.config.open_layers)
 
-    def _check_and_log(self, losses: Mapping[str, Tensor], stage: StageConfig, speed: float) -> None:
-        values = {name: value.item() for name, value in losses.items()}
+    def _check_finite(self, values: Mapping[str, float]) -> None:
+        """Before anything is updated: a checkpoint never holds what such a step would leave."""
         if not all(math.isfinite(value) for value in values.values()):
+            said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             raise ReidpipeError(
-                f"the loss is not finite at step {self.step} ({values}): lower optimiser.rate; last checkpoint is safe"
+                f"the loss is not finite at step {self.step + 1} ({said}): lower optimiser.rate; the checkpoint is safe"
             )
+
+    def _log_step(self, losses: Mapping[str, Tensor], stage: StageConfig, speed: float) -> None:
+        values = {name: value.item() for name, value in losses.items()}
         rate = self.optimiser.param_groups[0]["lr"]
         counters = {"step": self.step, "images": self.images, "seconds": round(self.seconds, 1)}
         row = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from reidpipe.errors import ConfigError
-from reidpipe.evaluate.protocols import embedder_of_files, evaluate_retrieval, retrieval_table
+from reidpipe.evaluate.protocols import Protocol, embedder_of_files, evaluate_retrieval
+from reidpipe.evaluate.tables import retrieval_table
 from reidpipe.reid.cache import read_image
 from reidpipe.types import Boxes, Image, Vectors
 
@@ -39,11 +41,43 @@ def viper(tmp_path: Path) -> Path:
 def test_protocols_viper_all_and_ten_splits(viper: Path) -> None:
     everyone = evaluate_retrieval(by_brightness, {"viper": viper})["viper"]
     assert (everyone.queries, everyone.rank(1)) == (4, 0.75)
-    halves = evaluate_retrieval(by_brightness, {"viper": viper}, viper_split="ten")["viper"]
+    ten = Protocol(split="ten")
+    halves = evaluate_retrieval(by_brightness, {"viper": viper}, protocol=ten)["viper"]
     assert halves.rank(1) == pytest.approx((2 / 2 + 1 / 2) / 2)
+    (viper / "splits.json").write_text('[{"train": [0]}]')
+    with pytest.raises(ConfigError, match=r"splits\.json is no list of splits with 'test'"):
+        evaluate_retrieval(by_brightness, {"viper": viper}, protocol=ten)
     (viper / "splits.json").unlink()
-    with pytest.raises(ConfigError, match=r"splits\.json is not there"):
-        evaluate_retrieval(by_brightness, {"viper": viper}, viper_split="ten")
+    drawn = evaluate_retrieval(by_brightness, {"viper": viper}, protocol=ten)["viper"]
+    assert drawn.queries == 2
+    assert drawn.rank(1) == evaluate_retrieval(by_brightness, {"viper": viper}, protocol=ten)["viper"].rank(1)
+
+
+def test_protocols_halves_keep_the_distractors(tmp_path: Path) -> None:
+    for person in (1, 2):
+        write(tmp_path / "probe" / f"{person:04d}_1_x.png", 90 * person)
+        write(tmp_path / "gallery" / f"{person:04d}_2_x.png", 90 * person + 5)
+    write(tmp_path / "gallery" / "0777_5_x.png", 91)
+    (tmp_path / "splits.json").write_text('[{"test": [0]}, {"test": [1]}]')
+    scores = evaluate_retrieval(by_brightness, {"grid": tmp_path}, protocol=Protocol(split="ten"))["grid"]
+    assert (scores.queries, len(scores.cmc), scores.rank(1)) == (1, 2, 0.5)  # 777 beats 1 in the first half alone
+
+
+def test_protocols_ilids_has_no_cameras_and_one_query_a_person(tmp_path: Path) -> None:
+    for person, level in ((1, 50), (2, 200)):
+        for image in range(3):
+            write(tmp_path / f"{person:04d}{image:03d}.jpg", level + image)
+    scores = evaluate_retrieval(by_brightness, {"ilids": tmp_path})["ilids"]
+    assert (scores.queries, scores.rank(1), scores.mean_ap) == (2, 1.0, 1.0)
+
+
+def test_protocols_rank_lists_are_drawn_for_some_queries(viper: Path, tmp_path: Path) -> None:
+    evaluate_retrieval(by_brightness, {"viper": viper}, rank_lists=tmp_path / "lists", lists=3)
+    assert sorted(file.name for file in (tmp_path / "lists" / "viper").iterdir()) == [
+        "00000_000_45.png",
+        "00002_002_45.png",
+        "00003_003_45.png",
+    ]
 
 
 def test_protocols_grid_distractors_stay_in_the_gallery(tmp_path: Path) -> None:
@@ -63,16 +97,20 @@ def test_protocols_cuhk03_is_single_shot(tmp_path: Path) -> None:
 
 
 def test_protocols_rerank_runs_on_the_same_data(viper: Path) -> None:
-    scores = evaluate_retrieval(by_brightness, {"viper": viper}, rerank=True)["viper"]
+    scores = evaluate_retrieval(by_brightness, {"viper": viper}, protocol=Protocol(rerank=True))["viper"]
     assert scores.queries == 4
 
 
-def test_protocols_table_is_in_percent(viper: Path) -> None:
+def test_protocols_table_of_one_model_and_of_several(viper: Path) -> None:
     from rich.console import Console
 
-    console = Console(width=100, record=True, quiet=True)
-    console.print(retrieval_table(evaluate_retrieval(by_brightness, {"viper": viper}), title="ours"))
-    assert "75.0" in console.export_text() or console.quiet
+    scores = evaluate_retrieval(by_brightness, {"viper": viper})
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(retrieval_table({"ours": scores}))
+    console.print(retrieval_table({"ours": scores, "theirs": scores}))
+    text = console.export_text()
+    assert "rank-10" in text
+    assert text.count(f"75.0 / {100 * scores['viper'].mean_ap:.1f}") == 2
 
 
 class Grey:

@@ -44,7 +44,9 @@ LAYOUTS = [
     ("viper", "gallery", ["cam_b/012_90.bmp"], [(12, 1)]),
     ("grid", "gallery", ["gallery/0000_2_25023_116_134_128_330.jpeg"], [(0, 2)]),
     ("prid", "query", ["single_shot/cam_a/person_0001.png", "single_shot/cam_a/person_0385.png"], [(1, 0)]),
-    ("ilids", "all", ["i-LIDS_Pedestrian/Persons/0001003.jpg"], [(1, 3)]),
+    ("ilids", "all", ["i-LIDS_Pedestrian/Persons/0001003.jpg"], [(1, -1)]),
+    ("viper", "gallery", ["VIPeR/cam_b/012_90.bmp"], [(12, 1)]),
+    ("grid", "query", ["underground_reid/probe/0003_2_x.jpeg"], [(3, 2)]),
     ("caviar", "all", ["CAVIARa/0001001.jpg", "CAVIARa/0001015.jpg"], [(1, 0), (1, 1)]),
     ("folder", "train", ["train/ann/c2_1.jpg", "train/bob/x.png"], [(0, 2), (1, -1)]),
     ("unlabelled", "train", ["a/1.png", "2.jpg"], [(-1, -1), (-1, -1)]),
@@ -74,8 +76,35 @@ def test_datasets_combineall_joins_train_and_test_people(tmp_path: Path) -> None
     touch(tmp_path, "bounding_box_test/0003_c4s1_1_0.jpg", "bounding_box_test/0000_c4s1_1_0.jpg")
     found = read_set("market1501", tmp_path, "combineall")
     assert (found.persons.tolist(), found.cameras.tolist()) == ([2, 7, 11, 11], [1, 2, 1, 4])
-    with pytest.raises(ConfigError, match="cuhk01 cannot be combined"):
-        read_set("cuhk01", tmp_path, "combineall")
+    touch(tmp_path / "grid", "probe/0004_1_x.png", "gallery/0004_2_x.png", "gallery/0000_3_x.png")
+    assert read_set("grid", tmp_path / "grid", "combineall").persons.tolist() == [4, 4]
+    touch(tmp_path / "cuhk01", "0001001.png", "0001003.png")  # has no parts: everything is there already
+    assert read_set("cuhk01", tmp_path / "cuhk01", "combineall").persons.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["labeled", "detected"])
+def test_datasets_cuhk03_new_protocol(tmp_path: Path, kind: str) -> None:
+    from scipy.io import savemat
+
+    names = np.array([["1_001_1_01.png"], ["1_001_2_06.png"], ["2_003_1_01.png"]], dtype=object)
+    table = {"filelist": names, "labels": [[1], [1], [9]], "camId": [[1], [2], [1]]}
+    savemat(
+        tmp_path / f"cuhk03_new_protocol_config_{kind}.mat",
+        {**table, "train_idx": [[3]], "query_idx": [[2]], "gallery_idx": [[1]]},
+    )
+    query = read_set(f"cuhk03_{kind}", tmp_path, "query")
+    assert query.paths == (tmp_path / f"images_{kind}" / "1_001_2_06.png",)
+    assert (query.persons.tolist(), query.cameras.tolist()) == ([1], [2])
+    assert read_set(f"cuhk03_{kind}", tmp_path, "train").persons.tolist() == [9]
+    assert len(read_set(f"cuhk03_{kind}", tmp_path, "combineall")) == 3
+    with pytest.raises(ConfigError, match="is not there: it comes with the new protocol"):
+        read_set(f"cuhk03_{kind}", tmp_path / "elsewhere", "train")
+
+
+def test_datasets_strange_file_names_are_one_line(tmp_path: Path) -> None:
+    touch(tmp_path, "cam_a/ann_45.jpg")
+    with pytest.raises(ConfigError, match=r"viper in .*: files are not named as this set names them"):
+        read_set("viper", tmp_path, "query")
 
 
 def test_datasets_csv(tmp_path: Path) -> None:
@@ -120,7 +149,12 @@ def test_datasets_hold_out_takes_the_last_people() -> None:
 
 def test_datasets_query_gallery_takes_the_first_image_per_camera() -> None:
     query, gallery = query_gallery(a_set([1, 1, 1, 2], [0, 0, 1, 0]))
-    assert (len(query), gallery.paths) == (3, (Path("a1.jpg"),))
+    assert (query.persons.tolist(), gallery.paths) == ([1, 1, 2], (Path("a1.jpg"),))
+
+
+def test_datasets_query_gallery_of_one_image_per_camera_still_has_a_gallery() -> None:
+    query, gallery = query_gallery(a_set([1, 1, 2, 2, 2], [0, 1, 0, 1, 2]))
+    assert (query.persons.tolist(), gallery.persons.tolist()) == ([1, 2], [1, 2, 2])
 
 
 def test_cache_is_written_once_and_follows_the_list(tmp_path: Path) -> None:

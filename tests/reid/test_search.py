@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from reidpipe.errors import ConfigError
+from reidpipe.errors import ConfigError, WeightsError
 
 torch = pytest.importorskip("torch")
 
+from reidpipe.reid.checkpoint import read_torch_file  # noqa: E402
 from reidpipe.reid.models import build_osnet  # noqa: E402
-from reidpipe.reid.search import SearchConfig, load_search_config, search, temperature_at  # noqa: E402
+from reidpipe.reid.search import Search, SearchConfig, load_search_config, search, temperature_at  # noqa: E402
 from reidpipe.reid.searchnet import CANDIDATES, SearchNet  # noqa: E402
 from reidpipe.reid.spec import OSNetSpec, get_spec  # noqa: E402
 
@@ -92,25 +94,64 @@ def config(root: Path, **changes: Any) -> SearchConfig:
     return SearchConfig.model_validate({**settings, **changes})
 
 
-def test_search_writes_a_child_that_trains(tmp_path: Path) -> None:
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
     folder = tmp_path / "people" / "bounding_box_train"
     folder.mkdir(parents=True)
     for person in range(4):
         for image in range(2):
             picture = np.full((16, 8, 3), 60 * person + image, dtype=np.uint8)
             cv2.imwrite(str(folder / f"{person:04d}_c{image}s1_000000_00.png"), picture)
+    return tmp_path
+
+
+def test_search_writes_a_child_that_trains(people: Path) -> None:
     rows: list[Any] = []
-    first = search(config(tmp_path, samples=2, accumulate=2), on_log=rows.append)
-    again = search(config(tmp_path, samples=2, accumulate=2))
-    assert first == again == get_spec(tmp_path / "out" / "child.yaml")
+    first = search(config(people, mc_iter=2, accumulate=2), on_log=rows.append)
+    assert first == get_spec(people / "out" / "child.yaml")
     assert [row["epoch"] for row in rows] == [0, 1]
+    assert [row["images"] for row in rows] == [12, 24]
     assert set(rows[0]["weights"]) == {"conv2.0", "conv2.1", "conv3.0", "conv3.1", "conv4.0", "conv4.1"}
     build_osnet(first)(torch.randn(2, 3, 64, 32)).sum().backward()
 
 
-def test_search_temperature_falls_in_steps(tmp_path: Path) -> None:
-    settings = config(tmp_path, epochs=500)
-    assert [temperature_at(epoch, settings) for epoch in (0, 19, 20, 40, 499)] == [10.0, 10.0, 9.5, 9.0, 1.0]
+def test_search_budget_is_divided_into_the_epochs(people: Path) -> None:
+    rows: list[Any] = []
+    search(config(people, budget={"images": 24}, epochs=4), on_log=rows.append)
+    assert [(row["epoch"], row["images"]) for row in rows] == [(0, 6), (1, 12), (2, 18), (3, 24)]
+
+
+def test_search_goes_on_bit_exact(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"budget": {"images": 30}, "epochs": 5}
+    search(config(people, output=people / "straight", **settings))
+    update = Search._update
+
+    def interrupted(self: Search, *arguments: Any) -> None:
+        update(self, *arguments)
+        if self._batches == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Search, "_update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(config(people, output=people / "broken", **settings))
+    monkeypatch.setattr(Search, "_update", update)
+    rows: list[Any] = []
+    search(config(people, output=people / "broken", **settings), on_log=rows.append)
+    assert [row["epoch"] for row in rows] == [2, 3, 4]
+    straight, broken = (read_torch_file(people / name / "search.pt")["net"] for name in ("straight", "broken"))
+    assert [name for name in straight if not torch.equal(straight[name], broken[name])] == []
+
+
+def test_search_refuses_the_checkpoint_of_another_search(people: Path) -> None:
+    search(config(people, budget={"images": 6}))
+    with pytest.raises(WeightsError, match="does not continue this search"):
+        search(config(people, base="osnet_x0_25", budget={"images": 12}))
+
+
+def test_search_temperature_is_multiplied_in_steps(tmp_path: Path) -> None:
+    settings = config(tmp_path, epochs=120)
+    found = [temperature_at(epoch, settings) for epoch in (0, 19, 20, 40, 60, 80, 119)]
+    assert found == [10.0, 10.0, 5.0, 2.5, 1.25, 1.0, 1.0]
 
 
 def test_search_recipe_of_the_repository_is_valid(repo_root: Path, tmp_path: Path) -> None:

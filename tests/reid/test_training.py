@@ -27,6 +27,7 @@ from reidpipe.reid.ema import ModelEma  # noqa: E402
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss  # noqa: E402
 from reidpipe.reid.mixstyle import MixStyle  # noqa: E402
 from reidpipe.reid.optim import build_optimiser  # noqa: E402
+from reidpipe.reid.prepare import prepare  # noqa: E402
 from reidpipe.reid.replicas import Replicas  # noqa: E402
 from reidpipe.reid.trainer import train  # noqa: E402
 
@@ -296,19 +297,43 @@ def test_trainer_learns_and_validates(people: Path, monkeypatch: pytest.MonkeyPa
 def test_trainer_loss_that_is_not_finite_stops_in_one_line(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reidpipe.reid import trainer
 
-    monkeypatch.setattr(trainer, "LOG_EVERY", 1)
     monkeypatch.setattr(trainer.Trainer, "_losses", lambda self, x, batch: {"softmax": x.sum() * math.nan})
-    with pytest.raises(ReidpipeError, match=r"not finite at step 1 .*lower optimiser\.rate"):
+    with pytest.raises(ReidpipeError, match=r"not finite at step 1 \(softmax nan\): lower optimiser\.rate"):
         train(recipe(people))
     assert not (people / "out" / "last.pt").exists()
 
 
+def test_trainer_gradient_that_is_not_finite_never_reaches_the_weights(
+    people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reidpipe.reid import trainer
+
+    losses = trainer.Trainer._losses
+
+    def steep(self: trainer.Trainer, x: Any, batch: Any) -> Any:
+        found = losses(self, x, batch)
+        if self.step == 3:
+            found["steep"] = (x * 0).sum().sqrt()  # finite, with an infinite slope
+        return found
+
+    monkeypatch.setattr(trainer.Trainer, "_losses", steep)
+    made = trainer.Trainer(recipe(people), prepare(recipe(people)).train)
+    with pytest.raises(ReidpipeError, match=r"not finite at step 4 \(norm of the gradient nan\)"):
+        made.run()
+    assert all(bool(torch.isfinite(value).all()) for value in made.model.state_dict().values())
+
+
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: not enough memory: you tried")],
-    ids=["cuda", "cpu"],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried"),
+        RuntimeError("MPS backend out of memory"),
+        MemoryError("Unable to allocate 9 TiB for an array"),
+    ],
+    ids=["cuda", "windows", "mps", "numpy"],
 )
-def test_trainer_out_of_memory_is_one_line(people: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError) -> None:
+def test_trainer_out_of_memory_is_one_line(people: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     from reidpipe.reid import trainer
 
     def full(self: trainer.Trainer, batch: Any) -> Any:
