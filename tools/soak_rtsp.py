@@ -22,6 +22,7 @@ import numpy as np
 from reidpipe.config import Config
 from reidpipe.live import run_live
 from reidpipe.live.rtsp import RtspServer, clip, why_not
+from reidpipe.live.trim import settle_allocator
 from tools.soak_live import resources
 
 EVERY_S = 30.0
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
+    settle_allocator()  # as the command does
     reason = why_not()
     if reason is not None:
         raise SystemExit(reason)

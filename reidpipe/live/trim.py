@@ -7,12 +7,16 @@ seems to grow for days although nothing is kept.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-__all__ = ["give_back_memory"]
+__all__ = ["give_back_memory", "settle_allocator"]
+
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of malloc.h
+_LARGE = 4 << 20
 
 
 def give_back_memory() -> bool:
@@ -34,3 +38,17 @@ def _trim() -> Callable[[int], Any] | None:
         return None
     trim.argtypes = [ctypes.c_size_t]
     return trim
+
+
+def settle_allocator() -> bool:
+    """Fewer holes from the start: two pools for all threads, and large blocks never from them.
+
+    For the process as a whole, so for programs and not for libraries; what ``MALLOC_ARENA_MAX`` says is left as it is.
+    False where the C library cannot.
+    """
+    if _trim() is None:
+        return False
+    mallopt = ctypes.CDLL("libc.so.6").mallopt
+    pools = 1 if "MALLOC_ARENA_MAX" in os.environ else mallopt(_ARENA_MAX, 2)
+    # Left alone, glibc takes larger and larger blocks from its pools once a few of them were given back.
+    return bool(pools and mallopt(_MMAP_THRESHOLD, _LARGE))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from reidpipe.associate.online import OnlineAssociator
 from reidpipe.live.background import BackgroundAssociator
 from reidpipe.stages import Associator
 from reidpipe.types import Link, TrackKey, Tracklet
@@ -96,3 +97,48 @@ def test_background_close_does_not_wait_for_ever() -> None:
 
 def test_background_that_was_never_used_closes() -> None:
     assert BackgroundAssociator(Slow()).close() == []
+
+
+class Forgets(Slow):
+    """Everybody is person 5; knows whom it was told to forget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: list[int] = []
+
+    def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
+        return [Link(link.key, 5, 1.0, time_s) for link in super().update(tracklets, time_s)]
+
+    def forget(self, global_id: int) -> None:
+        self.forgotten.append(global_id)
+
+
+def test_background_forgets_even_who_is_being_decided() -> None:
+    slow = Forgets()
+    slow.go.clear()
+    background = BackgroundAssociator(slow, close_s=20)
+    background.update([tracklet(1)], 0.0)
+    until(lambda: len(slow.rounds) == 1)
+    background.forget(5)
+    slow.go.set()
+    until(lambda: slow.forgotten == [5])  # without a further update
+    assert [link.global_id for link in background.close()] == [99]  # no link to 5 comes any more
+
+
+def test_background_online_association_gives_a_new_number_to_who_was_forgotten() -> None:
+    looks = np.eye(40, dtype=np.float32)
+
+    def seen(camera: str, number: int, at_s: float) -> Tracklet:
+        return Tracklet(TrackKey(camera, number), looks[number], 9, 0.9, at_s, at_s + 1, False)
+
+    associator = OnlineAssociator(threshold=0.5, window_s=0.0, review_s=0.0)
+    links = associator.update([seen("a", person, 0.0) for person in range(40)], 1.0) + associator.update([], 2.0)
+    ids = {link.key.track_id: link.global_id for link in links}
+    assert len(set(ids.values())) == 40
+    associator.forget(ids[7])
+    later = associator.update([seen("b", person, 10.0) for person in range(40)], 11.0) + associator.update([], 12.0)
+    found = {link.key: link.global_id for link in later}
+    assert found[TrackKey("b", 8)] == ids[8]
+    assert found[TrackKey("a", 7)] not in ids.values()  # still in the picture: somebody new
+    assert found[TrackKey("b", 7)] == found[TrackKey("a", 7)]
+    assert ids[7] not in {link.global_id for link in (*later, *associator.close())}
