@@ -197,6 +197,7 @@ class Diary:
         moves = self._reload(touched, now, merged) if touched else []
         for kept in news:
             if kept.global_id not in touched:
+                self._gallery.means.add(kept.tracklet.key.camera, kept.tracklet.vector)
                 self._gallery.put(kept.global_id, self._recalled_member(kept))
         return moves
 

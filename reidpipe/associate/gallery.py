@@ -72,12 +72,12 @@ class CameraMeans:
             self.sums[camera] = self.sums.get(camera, np.zeros(own.shape[1])) + own.sum(axis=0, dtype=np.float64)
             self.counts[camera] = self.counts.get(camera, 0.0) + len(own)
 
-    def clean_all(self, cameras: Sequence[str], vectors: Vectors) -> NDArray[np.float64]:
-        """``clean`` of each row, float64 ``(N, D)``."""
+    def clean_all(self, cameras: Sequence[str], vectors: Vectors) -> Vectors:
+        """``clean`` of each row, float32 ``(N, D)``."""
         number = {camera: i for i, camera in enumerate(dict.fromkeys(cameras))}
-        means = np.stack([self.mean(camera, vectors.shape[1]) for camera in number])
+        means = np.stack([self.mean(camera, vectors.shape[1]) for camera in number]).astype(np.float32)
         left = vectors - means[[number[camera] for camera in cameras]]
-        lengths = np.linalg.norm(left, axis=1, keepdims=True)
+        lengths = np.sqrt(np.einsum("ij,ij->i", left, left))[:, None]
         return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 1e-6))
 
     def mean(self, camera: str, dim: int) -> NDArray[np.float64]:
@@ -180,11 +180,11 @@ class Gallery:
             self.people[global_id] = _Person(len(self._rows), {m.key: m for m in own})
             self._rows.append(global_id)
         self._grow(len(chosen[0][1].vector))
-        sums = np.zeros((len(people), clean.shape[1]))
-        rows = np.asarray([self.people[g].row for g, _ in chosen]) - (len(self._rows) - len(people))
-        np.add.at(sums, rows, clean * np.asarray([m.weight for _, m in chosen])[:, None])
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        unit = np.divide(sums, lengths, out=sums.copy(), where=lengths > 1e-6)
+        clean *= np.asarray([m.weight for _, m in chosen], np.float32)[:, None]
+        begins = np.cumsum([0, *(len(own) for own in people.values())])[:-1]
+        sums = np.add.reduceat(clean, begins, axis=0)
+        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))[:, None]
+        unit = np.divide(sums, lengths, out=sums, where=lengths > 1e-6)
         self._matrix[len(self._rows) - len(people) : len(self._rows)] = unit
         self._clean_at = self.means.total()
         self.scale = self._strangers()

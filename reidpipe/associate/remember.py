@@ -41,7 +41,8 @@ def recall(store: Store, like: Sequence[Tracklet] | None = None) -> list[tuple[i
         like: tracklets of this run; only people who may be one of them are recalled. None: everybody.
     """
     chosen = None if like is None else _candidates(store, like)
-    kept = sorted(store.kept(each=EACH, people=chosen), key=lambda k: (k.kept_s, k.run, k.tracklet.key), reverse=True)
+    kept = store.kept(each=EACH, people=chosen, prototypes=False)
+    kept.sort(key=lambda k: (k.kept_s, k.run, k.tracklet.key), reverse=True)
     return [(k.global_id, _long_ago(k, number)) for number, k in enumerate(kept)]
 
 

@@ -176,18 +176,22 @@ class Store:
         with self._file.change() as db:
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_id' AND value = ?", (str(first), str(end)))
 
-    def kept(self, *, each: int = 1_000_000, people: Iterable[int] | None = None) -> list[Kept]:
+    def kept(
+        self, *, each: int = 1_000_000, people: Iterable[int] | None = None, prototypes: bool = True
+    ) -> list[Kept]:
         """Tracklets of earlier runs, by run, camera and track.
 
         Args:
             each: the best so many of every identity, from as many cameras as there are.
             people: of these only; None: of everybody.
+            prototypes: False leaves them out, which is quicker.
         """
+        columns = _KEPT if prototypes else _KEPT.replace("t.prototypes", "NULL")
         if people is None:
-            sql = f"SELECT {_KEPT} FROM tracklets t WHERE t.id IN ({best_rows('')})"
+            sql = f"SELECT {columns} FROM tracklets t WHERE t.id IN ({best_rows('')})"
             rows = self._file.all(sql, (each,))
         else:
-            sql = f"SELECT {_KEPT} FROM tracklets t WHERE t.id IN ({best_rows('WHERE person = ?')})"
+            sql = f"SELECT {columns} FROM tracklets t WHERE t.id IN ({best_rows('WHERE person = ?')})"
             rows = [row for person in sorted(set(people)) for row in self._file.all(sql, (person, each))]
         return sorted((self._kept(row) for row in rows), key=lambda k: (k.run, k.tracklet.key))
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["find_command"]
 
 PhotoFile = Annotated[Path, typer.Argument(help="Picture that shows the person.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run to search.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run to search; default: out.")]
+StoreFile = Annotated[Path | None, typer.Option("--store", help="Store to search, instead of a run's folder.")]
+Pictures = Annotated[
+    Path | None, typer.Option(help="With --store: write the pictures into this folder; --json says their paths.")
+]
 Top = Annotated[int, typer.Option(min=1, help="How many identities to show.")]
 Box = Annotated[str | None, typer.Option(help="The person is here: x1,y1,x2,y2 in pixels. Nobody is searched for.")]
 Number = Annotated[int | None, typer.Option("--person", help="Which one, from left to right, where several are seen.")]
@@ -29,30 +33,36 @@ SameEmbedder = Annotated[
 
 def find_command(
     photo: PhotoFile,
-    out: Out = Path("out"),
+    out: Out = None,
+    store: StoreFile = None,
     top: Top = 10,
     box: Box = None,
     person: Number = None,
     json: AsJson = False,
     sheet: Sheet = None,
+    pictures: Pictures = None,
     detector: Detector = None,
     embedder: SameEmbedder = None,
     backend: Backend = None,
     threads: Threads = None,
 ) -> None:
-    """Find the person of a photo among the identities of a run, the likeliest first."""
-    from reidpipe.find import choose_person, load_gallery, rank, write_sheet
+    """Find the person of a photo among the identities of a run or of a store, the likeliest first."""
+    from reidpipe.find import choose_person, load_gallery, load_store, rank, with_pictures, write_sheet
     from reidpipe.find.models import detector_for, embedder_for
     from reidpipe.find.photo import open_photo
 
     place = None if box is None else _parse_box(box)
     open_photo(photo)  # before any model is loaded
-    gallery = load_gallery(out)
+    if store is not None and out is not None:
+        raise ConfigError("give --out or --store, not both")
+    gallery = load_gallery(out or Path("out")) if store is None else load_store(store)
     values = given({"runtime.backend": backend, "runtime.threads": threads})
     net = embedder_for(gallery, values, model=embedder)
     finder = None if place is not None else detector_for(values | given({"detect.model": detector}))
     chosen = choose_person(photo, finder, box=place, person=person)
     matches = rank(chosen.vector(net), gallery)
+    if store is not None:
+        matches[:top] = _saved(with_pictures(matches[:top], store), pictures)
     if sheet is not None:
         write_sheet(sheet, chosen, matches[:top])
     if json:
@@ -67,6 +77,25 @@ def _parse_box(text: str) -> tuple[float, float, float, float]:
     except ValueError as error:
         raise ConfigError(f"--box takes x1,y1,x2,y2 in pixels, got {text!r}") from error
     return x1, y1, x2, y2
+
+
+def _saved(matches: list[Match], folder: Path | None) -> list[Match]:
+    """The matches with their pictures as files, where a folder is given."""
+    if folder is None:
+        return matches
+    from dataclasses import replace
+
+    from reidpipe.sinks.files import write_bytes
+
+    saved = []
+    for match in matches:
+        who = match.candidate
+        if isinstance(who.thumbnail, bytes):
+            path = folder / f"{who.global_id}.jpg"
+            write_bytes(path, who.thumbnail)
+            match = replace(match, candidate=replace(who, thumbnail=path))
+        saved.append(match)
+    return saved
 
 
 def _print_json(photo: Photo, gallery: Gallery, matches: list[Match], top: int) -> None:
@@ -88,6 +117,7 @@ def _print_table(matches: list[Match], count: int, sheet: Path | None) -> None:
         table.add_column(heading, justify="right" if heading in ("", "similarity", "probability") else "left")
     for number, match in enumerate(matches, 1):
         table.add_row(str(number), *describe(match))
-    console = Console(highlight=False, markup=False, emoji=False)
+    width = None if typer.get_terminal_size().columns > 100 else 160
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     console.print(table)
     console.print(f"{len(matches)} of {count} identities" + (f"; sheet in {sheet}" if sheet else ""), soft_wrap=True)

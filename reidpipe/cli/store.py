@@ -318,4 +318,5 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, righ
         table.add_column(heading, justify="right" if number in right else "left")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    width = None if typer.get_terminal_size().columns > 100 else 160
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)

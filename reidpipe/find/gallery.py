@@ -1,17 +1,28 @@
-"""The people to search among, wherever they were kept."""
+"""The people to search among: those of a run's folder, or of a store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidpipe.associate.store import Store
+from reidpipe.associate.store_types import Kept, Run
 from reidpipe.errors import ConfigError, ReidpipeError
 from reidpipe.report.results import Person, read_people, read_run, read_vectors
-from reidpipe.types import Ids, Vectors
+from reidpipe.types import Ids, Tracklet, Vectors
 
-__all__ = ["Candidate", "Gallery", "Sighting", "load_gallery"]
+if TYPE_CHECKING:
+    from reidpipe.find.ranking import Match
+
+__all__ = ["Candidate", "Gallery", "Sighting", "load_gallery", "load_store", "with_pictures"]
+
+EACH = 50
+"""Tracklets of each person that are compared and listed, the best of every camera first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +34,16 @@ class Sighting:
         first_s: beginning of the first stay, seconds as in the run.
         last_s: end of the last stay.
         stays: how many.
+        run: number of the run, in a store; None: there is one only.
+        run_s: when that run of recorded files was written, seconds since 1970; None: the times say when it was.
     """
 
     camera: str
     first_s: float
     last_s: float
     stays: int
+    run: int | None = None
+    run_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Candidate:
 
     Attributes:
         global_id: its number.
-        sightings: one for each camera, in order of first appearance.
+        sightings: one for each camera (in a store: of each run), in order of first appearance.
         thumbnail: a JPEG file, or its bytes, or None.
         name: what somebody called the identity, or None.
     """
@@ -59,6 +74,7 @@ class Gallery:
         vectors: float32 ``(N, D)`` unit rows, any number for each candidate, at least one.
         owners: int64 ``(N,)`` row of ``people`` that each vector belongs to.
         cameras: int64 ``(N,)`` number of the camera that each vector comes from, any numbering from 0.
+        sha256: of the embedder's file; empty when it is not known.
     """
 
     source: str
@@ -67,6 +83,7 @@ class Gallery:
     vectors: Vectors
     owners: Ids
     cameras: Ids
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
@@ -98,7 +115,8 @@ def load_gallery(folder: Path | str) -> Gallery:
     people, name = read_people(path)
     if not people:
         raise ConfigError(f"the run in {path} found nobody, so there is nobody to compare with")
-    model = run["config"].get("embed", {}).get("model")
+    facts = run.get("models", {}).get("embed", {})
+    model = facts.get("name") or run["config"].get("embed", {}).get("model")
     if not isinstance(model, str):
         raise ReidpipeError(f"{path / 'run.json'} does not say which embedder made the vectors: run again")
     visits = [visit for person in people for visit in person.visits]
@@ -110,7 +128,71 @@ def load_gallery(folder: Path | str) -> Gallery:
         vectors=read_vectors(path / name, people),
         owners=np.repeat(np.arange(len(people)), [len(person.visits) for person in people]).astype(np.int64),
         cameras=np.array([numbers[visit.key.camera] for visit in visits], np.int64),
+        sha256=str(facts.get("sha256", "")),
     )
+
+
+def load_store(path: Path | str) -> Gallery:
+    """The identities of a store, without their pictures: see ``with_pictures``.
+
+    Args:
+        path: the file that ``reidpipe run --store`` wrote.
+
+    Raises:
+        ConfigError: the file is missing, no store, damaged, of a newer version, or holds nobody.
+    """
+    with Store.open(Path(path), readonly=True) as store:
+        kept = sorted(store.kept(each=EACH), key=lambda k: k.global_id)
+        names = store.names()
+        runs = {run.number: run for run in store.runs()}
+    if not kept:
+        raise ConfigError(f"the store {path} holds nobody, so there is nobody to compare with")
+    people = sorted({k.global_id for k in kept})
+    numbers = {camera: number for number, camera in enumerate(sorted({k.tracklet.key.camera for k in kept}))}
+    return Gallery(
+        source=str(path),
+        model=store.embedder,
+        people=tuple(
+            Candidate(global_id, _sightings(list(own), runs), None, names.get(global_id))
+            for global_id, own in groupby(kept, key=lambda k: k.global_id)
+        ),
+        vectors=np.stack([k.tracklet.vector for k in kept]),
+        owners=np.searchsorted(people, [k.global_id for k in kept]).astype(np.int64),
+        cameras=np.array([numbers[k.tracklet.key.camera] for k in kept], np.int64),
+        sha256=store.sha256,
+    )
+
+
+def with_pictures(matches: Sequence[Match], path: Path | str) -> list[Match]:
+    """The matches, each with the best picture that a store keeps of that person.
+
+    Raises:
+        ConfigError: the store cannot be read.
+    """
+    with Store.open(Path(path), readonly=True) as store:
+        return [
+            replace(match, candidate=replace(match.candidate, thumbnail=store.picture(match.candidate.global_id)))
+            for match in matches
+        ]
+
+
+def _sightings(kept: Sequence[Kept], runs: Mapping[int, Run]) -> tuple[Sighting, ...]:
+    """One for each camera of each run, the newest run first."""
+    places: dict[tuple[int, str], list[Tracklet]] = {}
+    for k in kept:
+        places.setdefault((k.run, k.tracklet.key.camera), []).append(k.tracklet)
+    found = [
+        Sighting(
+            camera,
+            min(t.first_s for t in own),
+            max(t.last_s for t in own),
+            len(own),
+            run=run,
+            run_s=None if runs[run].live else runs[run].started_s,
+        )
+        for (run, camera), own in places.items()
+    ]
+    return tuple(sorted(found, key=lambda s: (-(s.run or 0), s.first_s, s.camera)))
 
 
 def _candidate(folder: Path, person: Person) -> Candidate:

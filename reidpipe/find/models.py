@@ -11,7 +11,7 @@ from reidpipe.config import Config
 from reidpipe.errors import ConfigError, WeightsError
 from reidpipe.find.gallery import Gallery
 from reidpipe.stages import Detector, Embedder
-from reidpipe.weights import file_sha256, resolve
+from reidpipe.weights import file_sha256, model_sha256, resolve
 
 __all__ = ["detector_for", "embedder_for"]
 
@@ -41,10 +41,15 @@ def embedder_for(gallery: Gallery, values: Mapping[str, Any], *, model: str | No
         WeightsError: the model is missing or damaged.
     """
     chosen = gallery.model if model is None else model
-    if model is not None and not _same(gallery.model, model):
+    if model is not None and not gallery.sha256 and not _same(gallery.model, model):
         raise ConfigError(
             f"the vectors in {gallery.source} were made with {gallery.model}, and {model} is another embedder: "
             "leave --embedder out, or run again with it"
+        )
+    if gallery.sha256 and model_sha256(resolve(chosen, kind="embedder").path) != gallery.sha256:
+        raise ConfigError(
+            f"the vectors in {gallery.source} were made with another file than what is {chosen} now (its sha256 was "
+            f"{gallery.sha256[:8]}...): give the old file with --embedder, or run again"
         )
     embedder = build_embedder(Config.load(values={**values, "embed.model": chosen}))
     if embedder.dim != gallery.dim:
