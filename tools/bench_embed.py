@@ -1,6 +1,8 @@
 """What detection and embedding cost around the net itself, on one picture, in one interleaved run.
 
     python tools/bench_embed.py --embedder MODEL.onnx --detector MODEL.onnx [--boxes 10] [--threads 2]
+    python tools/bench_embed.py --embedder net.onnx --also net_int8.xml net.tflite --openvino \
+        --architecture osnet_x0_25 --checkpoint net.pth
 
 Rows of one table are measured in turn (a, b, c, a, b, c, ...), so that a busy machine slows all of them alike. The
 table gives the median of the fastest quarter, wall time and CPU time (all threads), and the ratios to the first row. On
@@ -14,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -76,17 +79,23 @@ def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> N
 
 
 def other_engines(options: argparse.Namespace, engines: dict[str, Session]) -> dict[str, Session]:
-    """The same file in OpenVINO, and torch eager on the architecture that is asked for, with random weights."""
+    """Torch eager first (the ratios are to it), the file itself, the same file in OpenVINO, and other files."""
     if options.architecture:
+        from reidpipe.reid.checkpoint import load_weights
         from reidpipe.reid.models import build_osnet
         from reidpipe.runtime.torch_ import TorchSession
 
-        engines["torch eager"] = TorchSession(build_osnet(options.architecture), threads=options.threads)
+        net = build_osnet(options.architecture)
+        if options.checkpoint:
+            load_weights(net, options.checkpoint)
+        engines = {"torch eager": TorchSession(net, threads=options.threads), **engines}
     if options.openvino:
         for precision in ("f32", "bf16"):
             engines[f"openvino {precision}"] = open_session(
                 resolve(options.embedder).path, threads=options.threads, backend="openvino", precision=precision
             )
+    for file in options.also:
+        engines[file.name] = open_session(file, threads=options.threads)
     return engines
 
 
@@ -153,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--embedder", help="name or file")
     parser.add_argument("--detector", help="name or file")
     parser.add_argument("--architecture", help="OSNet to run in torch eager beside it, for instance osnet_x0_25")
+    parser.add_argument("--checkpoint", type=Path, help="its weights; random ones without")
+    parser.add_argument("--also", type=Path, nargs="+", default=[], help="other files of the same net")
     parser.add_argument("--openvino", action="store_true", help="OpenVINO beside it, in f32 and bf16")
     parser.add_argument("--size", type=int, nargs=2, default=(1920, 1080), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--boxes", type=int, default=10)

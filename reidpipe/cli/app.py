@@ -20,6 +20,7 @@ from reidpipe.cli import (
     explain,
     export,
     find,
+    models,
     report,
     run,
     samples,
@@ -88,6 +89,7 @@ app.command("train")(workbench.train_command)
 app.command("search")(workbench.search_command)
 app.command("export")(export.export_command)
 app.command("explain")(explain.explain_command)
+app.command("models")(models.models_command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 app.add_typer(store.app, name="store")

@@ -68,3 +68,5 @@ def _print(report: ExportReport) -> None:
     size = f"{report.size_bytes / 1e6:.2f} MB"
     typer.echo(f"{report.path}: {report.precision}, {size}, {report.dim} numbers, sha256 {report.sha256}")
     typer.echo(f"  against torch: {report.parity}")
+    if report.float_blocks:
+        typer.echo(f"  stays fp32, so that the rest may be INT8: {', '.join(report.float_blocks)}")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from reidpipe.reid.models import OSNet, build_osnet
 from reidpipe.reid.openvino import write_openvino
 from reidpipe.reid.parity import Parity, Precision, compare
 from reidpipe.reid.quantise import quantise_onnx
+from reidpipe.reid.spec import BLOCK_NAMES
 from reidpipe.reid.tflite import write_tflite
 from reidpipe.runtime import open_session
 
@@ -45,6 +46,7 @@ class ExportReport:
         size_bytes: Of the file, with the `.bin`.
         dim: Length of an embedding.
         parity: Agreement with torch.
+        float_blocks: Blocks that had to stay fp32 for INT8 to be near enough.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class ExportReport:
     size_bytes: int
     dim: int
     parity: Parity
+    float_blocks: tuple[str, ...] = ()
 
 
 def export_checkpoint(
@@ -106,7 +109,8 @@ def export_model(
         model: The net.
         output: The file to write: `.onnx`, `.xml` (OpenVINO) or `.tflite`.
         architecture: Name for the metadata.
-        precision: `fp32`, or `int8`: weights and most activations, gates and instance norms stay fp32.
+        precision: `fp32`, or `int8`: weights and most activations; gates and instance norms stay fp32, and so do the
+            first blocks, as few as it takes to get through the gate (the report and the metadata name them).
         calibration: Prepared images `(N, 3, height, width)` of real people, a few hundred, not those that are
             evaluated. INT8 needs them: three quarters set the ranges, the last quarter goes through the gate. With
             fp32 they are used for the gate alone, which takes noise without them.
@@ -126,13 +130,25 @@ def export_model(
     ranges, test = _split(calibration, height, width)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        made = _write(model, Path(folder) / output.name, facts, ranges if precision == "int8" else None)
-        parity = compare(model, open_session(made[0], threads=torch.get_num_threads()), test)
+        plan = _Plan(model, Path(folder) / output.name, facts, ranges if precision == "int8" else None)
+        for float_blocks in _attempts(precision):
+            made = plan.write(float_blocks)
+            parity = compare(model, open_session(made[0], threads=torch.get_num_threads()), test)
+            if parity.passes(precision):
+                break
         parity.check(str(output), precision=precision)
         digest, size = _digest(made[0]), sum(file.stat().st_size for file in made)
         for file in reversed(made):
             file.replace(output.with_name(file.name))
-    return ExportReport(output, precision, digest, size, model.spec.embedding, parity)
+    return ExportReport(output, precision, digest, size, model.spec.embedding, parity, float_blocks)
+
+
+def _attempts(precision: Precision) -> Iterator[tuple[str, ...]]:
+    """Which blocks stay fp32: none; and where INT8 is not near enough, one more from the input on, most of them."""
+    yield ()
+    if precision == "int8":
+        for count in range(1, len(BLOCK_NAMES)):
+            yield BLOCK_NAMES[:count]
 
 
 def _check_request(
@@ -163,22 +179,32 @@ def _split(
     return calibration[:border], calibration[border:]
 
 
-def _write(model: OSNet, path: Path, facts: Mapping[str, str], ranges: NDArray[np.float32] | None) -> tuple[Path, ...]:
-    """Write the file in its format; returns it and what belongs to it."""
-    size = json.loads(facts["input_size"])
-    plain = path.with_name("plain.onnx") if path.suffix != ".onnx" or ranges is not None else path
-    write_onnx(model, plain, facts, height=size[0], width=size[1])
-    if path.suffix == ".tflite":
-        write_tflite(plain, path, facts, calibration=ranges)
-        return (path,)
-    if ranges is not None:
-        small = path.with_suffix(".onnx")
-        quantise_onnx(plain, small, ranges, facts)
-        plain = small
-    if path.suffix == ".onnx":
-        return (path,)
-    write_openvino(plain, path, facts)
-    return path, path.with_suffix(".bin")
+class _Plan:
+    """Writes a file in its format, perhaps several times with other blocks in fp32."""
+
+    def __init__(self, model: OSNet, path: Path, facts: Mapping[str, str], ranges: NDArray[np.float32] | None) -> None:
+        self._path, self._facts, self._ranges = path, facts, ranges
+        final = path.suffix == ".onnx" and ranges is None
+        self._plain = path if final else path.with_name("plain.onnx")
+        height, width = json.loads(facts["input_size"])
+        write_onnx(model, self._plain, facts, height=height, width=width)
+
+    def write(self, float_blocks: Sequence[str]) -> tuple[Path, ...]:
+        """Write it; returns the file and what belongs to it."""
+        path, facts = self._path, dict(self._facts)
+        if self._ranges is not None:
+            facts["float_blocks"] = json.dumps(list(float_blocks))
+        if path.suffix == ".tflite":
+            write_tflite(self._plain, path, facts, calibration=self._ranges, float_blocks=float_blocks)
+            return (path,)
+        source = self._plain
+        if self._ranges is not None:
+            source = path.with_suffix(".onnx")
+            quantise_onnx(self._plain, source, self._ranges, facts, float_blocks=float_blocks)
+        if path.suffix == ".onnx":
+            return (path,)
+        write_openvino(source, path, facts)
+        return path, path.with_suffix(".bin")
 
 
 def write_onnx(model: nn.Module, path: Path, facts: Mapping[str, str], *, height: int, width: int) -> None:

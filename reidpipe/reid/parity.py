@@ -37,15 +37,18 @@ class Parity:
         rows = ", ".join(f"{value:.6f} at batch {batch}" for batch, value in self.cosines.items())
         return f"cosine {rows}; largest error {self.largest_error:.1e}"
 
+    def passes(self, precision: Precision) -> bool:
+        """Whether every cosine is high enough; NaN is not."""
+        return all(value >= GATE_COSINE[precision] for value in self.cosines.values())
+
     def check(self, what: str, *, precision: Precision) -> None:
         """Raise where a cosine is too low.
 
         Raises:
             WeightsError: With all the numbers.
         """
-        needed = GATE_COSINE[precision]
-        if not all(value >= needed for value in self.cosines.values()):  # NaN is refused as well
-            raise WeightsError(f"export of {what} refused: {self}; {needed} is needed")
+        if not self.passes(precision):
+            raise WeightsError(f"export of {what} refused: {self}; {GATE_COSINE[precision]} is needed")
 
 
 def compare(model: nn.Module, session: Session, images: Batch) -> Parity:

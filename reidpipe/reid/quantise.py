@@ -19,7 +19,13 @@ KEPT_FLOAT = (
 
 
 def quantise_onnx(
-    source: Path, output: Path, calibration: NDArray[np.float32], facts: Mapping[str, str], *, batch: int = 16
+    source: Path,
+    output: Path,
+    calibration: NDArray[np.float32],
+    facts: Mapping[str, str],
+    *,
+    float_blocks: Sequence[str] = (),
+    batch: int = 16,
 ) -> None:
     """Write the INT8 twin; nothing is compared.
 
@@ -28,6 +34,7 @@ def quantise_onnx(
         output: The `.onnx` file to write.
         calibration: Prepared images `(N, 3, H, W)` of real people that set the ranges.
         facts: For its metadata.
+        float_blocks: Blocks that stay float, `conv2.0` to `conv4.1`.
         batch: Images in one run.
 
     Raises:
@@ -42,6 +49,7 @@ def quantise_onnx(
         prepared = Path(folder) / "prepared.onnx"  # batch norms folded, shapes known
         q.shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(str(prepared)).graph.node
+        kept = (*KEPT_FLOAT, *(f"/{block}/" for block in float_blocks))
         root = logging.getLogger()
         level = root.level
         root.setLevel(logging.ERROR)  # the quantiser warns through the root logger about every skipped node
@@ -55,7 +63,7 @@ def quantise_onnx(
                 activation_type=q.QuantType.QUInt8,
                 weight_type=q.QuantType.QInt8,
                 op_types_to_quantize=["Conv", "Gemm", "MaxPool", "Add", "Mul", "AveragePool"],
-                nodes_to_exclude=[node.name for node in nodes if any(part in node.name for part in KEPT_FLOAT)],
+                nodes_to_exclude=[node.name for node in nodes if any(part in node.name for part in kept)],
             )
         finally:
             root.setLevel(level)

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
@@ -308,6 +309,7 @@ def _data(config: SearchConfig) -> TrainData:
     for source in config.data.sources:
         found = read_set(source.name, config.data.root / source.path, source.part)
         parts.append(hold_out(found, identities=source.hold_out)[0] if source.hold_out else found)
-    merged = merge_sets(parts)
-    crops = build_cache(merged.paths, config.data.cache, height=config.data.height, width=config.data.width)
-    return TrainData(crops, merged.persons, merged.cameras, None)
+    merged, place = merge_sets(parts), config.data
+    # one cache per set, as a training keeps them: both use the same
+    crops = [build_cache(part.paths, place.cache, height=place.height, width=place.width) for part in parts]
+    return TrainData(np.concatenate(crops), merged.persons, merged.cameras, None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from reidpipe.reid.tflite_graph import optimised, read_graph
 
 
 def write_tflite(
-    source: Path, output: Path, facts: Mapping[str, str], *, calibration: NDArray[np.float32] | None = None
+    source: Path,
+    output: Path,
+    facts: Mapping[str, str],
+    *,
+    calibration: NDArray[np.float32] | None = None,
+    float_blocks: Sequence[str] = (),
 ) -> None:
     """Write the TFLite twin of a float32 ONNX file.
 
@@ -23,6 +29,7 @@ def write_tflite(
         output: The `.tflite` file.
         facts: For its metadata.
         calibration: Prepared images `(N, 3, H, W)` of real people: makes the file INT8. None = float32.
+        float_blocks: Blocks that stay float32 all the same, `conv2.0` to `conv4.1`.
 
     Raises:
         WeightsError: An operator that no OSNet has.
@@ -30,6 +37,8 @@ def write_tflite(
     """
     model = optimised(source)
     graph = read_graph(model)
+    kept = tuple(f"/{block}/" for block in float_blocks)
+    graph.steps = [replace(step, exact=step.exact or any(part in step.output for part in kept)) for step in graph.steps]
     ranges = None
     if calibration is not None:
         ranges = tensor_ranges(model, calibration)

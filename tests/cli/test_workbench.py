@@ -158,6 +158,13 @@ def test_workbench_search_writes_a_child_that_train_takes(root: Path) -> None:
     assert reidpipe("train", write_recipe(root), "--set", f"model={child}", "--quiet").exit_code == 0
 
 
+def test_workbench_models_counts_what_the_paper_counts(root: Path) -> None:
+    result = reidpipe("models", "osnet_x0_25", write_recipe(root).with_name("small.yaml"))
+    assert [line.split()[1:] for line in result.stdout.splitlines()[1:2]] == [["201,864", "82,314,880"]]
+    assert "small.yaml" in result.stdout
+    assert "unknown architecture 'osnet_x9'" in complaint(reidpipe("models", "osnet_x9"))
+
+
 def test_workbench_export_prints_the_numbers(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     arguments = (trained / "small.yaml", trained / "out" / "model.pth", "--height", "32", "--width", "16")
@@ -198,7 +205,7 @@ def test_workbench_explain_writes_pictures(trained: Path, tmp_path: Path) -> Non
     assert sheets
     assert sheets <= {"cluster_00.png", "cluster_01.png"}
     assert all(picture is not None and picture.min() < picture.max() for picture in pictures.values())
-    assert "needs as many images" in complaint(reidpipe(*arguments, tmp_path / "out", "--clusters", "99"))
+    assert "99 clusters need as many images" in complaint(reidpipe(*arguments, tmp_path / "out", "--clusters", "99"))
 
 
 def test_workbench_evaluate_makes_a_cross_domain_table(trained: Path, tmp_path: Path) -> None:

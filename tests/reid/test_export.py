@@ -12,7 +12,7 @@ import pytest
 from reidpipe.errors import ConfigError, WeightsError
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 from reidpipe.reid import export  # noqa: E402
 from reidpipe.reid.checkpoint import export_state_dict  # noqa: E402
@@ -146,6 +146,24 @@ def test_export_that_differs_is_refused_and_the_old_file_stays(
         export.export_model(model, tmp_path / "m.onnx", architecture="x", **SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert (tmp_path / "m.onnx").read_text() == "old"
+
+
+def test_export_int8_keeps_as_few_blocks_in_fp32_as_it_takes(
+    tmp_path: Path, model: OSNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([0.98, 0.989, 0.991])
+    monkeypatch.setattr(export, "compare", lambda *_arguments: Parity({1: next(answers)}, 0.1))
+    report = export.export_model(
+        model, tmp_path / "m.onnx", architecture="x", precision="int8", calibration=images(8), **SIZE
+    )
+    assert report.float_blocks == ("conv2.0", "conv2.1")
+    assert json.loads(open_session(tmp_path / "m.onnx").metadata["float_blocks"]) == ["conv2.0", "conv2.1"]
+    content = onnx.load(str(tmp_path / "m.onnx"))
+    quantised = {
+        node.name for node in content.graph.node if node.op_type == "Conv" and "DequantizeLinear" in node.input[1]
+    }
+    assert not any("/conv2.0/" in name or "/conv2.1/" in name for name in quantised)
+    assert any("/conv3/conv3.0/" in name for name in quantised)
 
 
 @pytest.mark.parametrize(
