@@ -68,6 +68,7 @@ def build_pipeline(
         pooler=build_pooler(config),
         associator=associator or build_associator(config),
         every=config.source.every,
+        camera_watch=stage_class("camera", "flow"),
     )
 
 

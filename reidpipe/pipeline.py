@@ -19,7 +19,17 @@ from typing import Any
 import numpy as np
 
 from reidpipe.errors import ConfigError, ReidpipeError, StageError
-from reidpipe.stages import Associator, Detector, Embedder, FrameDetector, Pooler, Replaceable, Tracker
+from reidpipe.stages import (
+    Associator,
+    CameraWatch,
+    Detector,
+    Embedder,
+    FrameDetector,
+    Pooler,
+    Replaceable,
+    Steerable,
+    Tracker,
+)
 from reidpipe.types import (
     NOT_KNOWN,
     Boxes,
@@ -48,6 +58,7 @@ class Pipeline:
         pooler: collects a track's vectors; needs an embedder.
         associator: gives global ids; needs a pooler.
         every: detect on every n-th picture of a camera, let the tracker predict the others.
+        camera_watch: makes what follows the movement of a camera; called once for each. None: nobody tells the tracker.
 
     Raises:
         ConfigError: the stages do not fit each other.
@@ -66,6 +77,7 @@ class Pipeline:
         pooler: Pooler | None = None,
         associator: Associator | None = None,
         every: int = 1,
+        camera_watch: Callable[[], CameraWatch] | None = None,
     ) -> None:
         if every < 1:
             raise ConfigError(f"every must be 1 or more, got {every}")
@@ -81,6 +93,8 @@ class Pipeline:
         self._pooler = pooler
         self._associator = associator
         self._every = every
+        self._make_watch = camera_watch
+        self._watches: dict[str, CameraWatch] = {}
         self._trackers: dict[str, Tracker] = {}
         self._last: dict[str, Frame] = {}
         self._global_ids: dict[TrackKey, int] = {}
@@ -123,6 +137,8 @@ class Pipeline:
         self.counts["frames"] += len(frames)
         self.counts["detections"] += sum(map(len, detections))
 
+        for tracker, frame, given in zip(trackers, frames, found, strict=True):
+            self._watch(tracker, frame, given)
         with self._stage("track"):
             wanted = [t.wants(d, f.time_s) for t, d, f in zip(trackers, detections, frames, strict=True)]
         detections = self._embed(frames, detections, wanted)
@@ -137,6 +153,10 @@ class Pipeline:
         tracklets = self._pool(frames, detections, tracks)
         links = self._associate(tracklets, max((frame.time_s for frame in frames), default=0.0))
         return self._results(frames, tracks, links)
+
+    def camera_motion(self, camera: str) -> str:
+        """Whether a camera is ``fixed`` or ``moving``; ``unknown`` while nothing can be said."""
+        return self._watches[camera].state if camera in self._watches else "unknown"
 
     def close_camera(self, camera: str) -> list[Link]:
         """A camera has ended: its tracks end, their tracklets close, its state is given back."""
@@ -219,6 +239,18 @@ class Pipeline:
             yield
         finally:
             self.seconds[name] += time.perf_counter() - start
+
+    def _watch(self, tracker: Tracker, frame: Frame, found: Detections | None) -> None:
+        """See how the camera moved since its last picture, and tell the tracker, before anything is expected of it."""
+        if self._make_watch is None or not frame.has_image:
+            return
+        if frame.camera not in self._watches:
+            self._watches[frame.camera] = self._make_watch()
+        people = Detections.empty() if found is None else found
+        with self._stage("camera", frame.camera):
+            warp = self._watches[frame.camera].update(frame.image, people.boxes, frame.time_s)
+            if warp is not None and isinstance(tracker, Steerable):
+                tracker.camera_moved(warp)
 
     def _tracker(self, camera: str) -> Tracker:
         if camera not in self._trackers:

@@ -319,7 +319,13 @@ class _Job:
 
     def _write_info(self, status: Status, *, error: str | None = None) -> None:
         reports = [
-            SourceReport(source.camera, source.info, self._frames[source.camera], _text(self._failures, source.camera))
+            SourceReport(
+                source.camera,
+                source.info,
+                self._frames[source.camera],
+                _text(self._failures, source.camera),
+                self._pipeline.camera_motion(source.camera),
+            )
             for source in self._sources
         ]
         people = set().union(*self._people.values())

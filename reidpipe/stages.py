@@ -15,12 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reidpipe.errors import ConfigError
 from reidpipe.types import Boxes, Detections, Frame, FrameResult, Ids, Image, Link, Tracklet, Tracks, Vectors
 
 __all__ = [
     "STAGES",
     "Associator",
+    "CameraWatch",
     "Detector",
     "Embedder",
     "FrameDetector",
@@ -29,6 +33,7 @@ __all__ = [
     "Sink",
     "Source",
     "SourceInfo",
+    "Steerable",
     "Tracker",
     "stage_class",
 ]
@@ -156,6 +161,29 @@ class Associator(Protocol):
 
 
 @runtime_checkable
+class CameraWatch(Protocol):
+    """Follows how one camera moves, from its pictures."""
+
+    @property
+    def state(self) -> str:
+        """``fixed``, ``moving`` or ``unknown``, by all that was seen."""
+        ...
+
+    def update(self, image: Image, people: Boxes, time_s: float) -> NDArray[np.float64] | None:
+        """Take one picture and where people are in it; where points of the picture before are now, ``(2, 3)``."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A tracker that can be told how its camera moved."""
+
+    def camera_moved(self, warp: NDArray[np.float64]) -> None:
+        """A point of the last picture is now at ``warp @ (x, y, 1)``; called before ``wants`` and ``update``."""
+        ...
+
+
+@runtime_checkable
 class Replaceable(Protocol):
     """An associator that has decided nothing before ``close``: tracks may still be cut and joined until then."""
 
@@ -178,6 +206,7 @@ class Sink(Protocol):
 
 
 STAGES: dict[str, dict[str, str]] = {
+    "camera": {"flow": "reidpipe.track.flow:CameraMotion"},
     "detect": {
         "replay": "reidpipe.detect.replay:ReplayDetector",
         "ultralytics": "reidpipe.detect.ultralytics:UltralyticsDetector",

@@ -429,7 +429,13 @@ class LiveRun:
 
     def _write_info(self, status: Status, outputs: Outputs | None, *, error: str | None = None) -> None:
         reports = [
-            SourceReport(name, camera.info, self._scheduler.frames(name), self._failures.get(name))
+            SourceReport(
+                name,
+                camera.info,
+                self._scheduler.frames(name),
+                self._failures.get(name),
+                self._pipeline.camera_motion(name),
+            )
             for name, camera in self._cameras.items()
         ]
         write_run_info(

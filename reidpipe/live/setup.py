@@ -119,6 +119,7 @@ def build_stages(
         tracker=lambda: RenumberedTracker(make(), partial(next, ids)),
         pooler=pooler,
         associator=BackgroundAssociator(build_associator(config, **store)),
+        camera_watch=stage_class("camera", "flow"),
     )
     return pipeline, pooler
 

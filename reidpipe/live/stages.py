@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reidpipe.stages import Pooler, Tracker
+from reidpipe.stages import Pooler, Steerable, Tracker
 from reidpipe.types import Detections, Frame, Ids, TrackKey, Tracklet, Tracks
 
 __all__ = ["RationedPooler", "RenumberedTracker"]
@@ -29,6 +30,11 @@ class RenumberedTracker:
         self._next_id = next_id
         self._ids: dict[int, int] = {}
         self.needs_appearance = bool(getattr(tracker, "needs_appearance", False))
+
+    def camera_moved(self, warp: NDArray[np.float64]) -> None:
+        """As the tracker, if it can be told."""
+        if isinstance(self._tracker, Steerable):
+            self._tracker.camera_moved(warp)
 
     def wants(self, detections: Detections, time_s: float) -> Ids:
         """As the tracker."""

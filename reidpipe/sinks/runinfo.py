@@ -39,12 +39,14 @@ class SourceReport:
         info: what its source says at the end, warnings included.
         frames: pictures that were read.
         failure: what ended it before its time, one line, or None.
+        camera_motion: ``fixed``, ``moving`` or ``unknown``.
     """
 
     camera: str
     info: SourceInfo
     frames: int
     failure: str | None = None
+    camera_motion: str = "unknown"
 
 
 def versions() -> dict[str, str]:
@@ -71,6 +73,7 @@ def write_run_info(
     error: str | None = None,
     warnings: Sequence[str] = (),
     models: Mapping[str, Mapping[str, str]] | None = None,
+    association: Mapping[str, Any] | None = None,
     live: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``run.json`` (schema ``reidpipe.run/1``), all or nothing. May be written again as the run goes on.
@@ -87,6 +90,7 @@ def write_run_info(
         error: why it failed, one line.
         warnings: what else the user should know; those of the sources stand with the sources.
         models: stage -> ``name`` and ``sha256`` of its net.
+        association: how it was decided who is who: limit, its uncertainty, what was learned about the cameras.
         live: of a live run: load, ages, and what each camera dropped.
 
     Raises:
@@ -105,6 +109,7 @@ def write_run_info(
         "counts": dict(counts),
         "stage_seconds": {name: round(seconds, 4) for name, seconds in stage_seconds.items()},
         "warnings": list(warnings),
+        **({} if not association else {"association": dict(association)}),
         **({} if live is None else {"live": dict(live)}),
     }
     write_json(Path(path), record)
@@ -122,5 +127,6 @@ def _source(report: SourceReport) -> dict[str, Any]:
         "frames_expected": info.frame_count,
         "frames": report.frames,
         "failure": report.failure,
+        "camera_motion": report.camera_motion,
         "warnings": list(info.warnings),
     }

@@ -146,6 +146,21 @@ class TrackBook:
         else:
             self.states[POSITION, :2, tracks] += by
 
+    def move_camera(self, warp: NDArray[np.float64]) -> None:
+        """The camera moved since the last picture: put everybody where they are in the new one.
+
+        Args:
+            warp: float64 ``(2, 3)``: a point ``(x, y)`` of the picture before is now at ``warp @ (x, y, 1)``.
+        """
+        if len(self) == 0:
+            return
+        turn, zoom = warp[:, :2], abs(float(np.linalg.det(warp[:, :2]))) ** 0.5
+        self.states[POSITION, :2] = turn @ self.states[POSITION, :2] + warp[:, 2:]
+        self.states[VELOCITY, :2] = turn @ self.states[VELOCITY, :2]
+        lengths = [3] if self.kalman.motion.shape == "aspect" else [2, 3]
+        self.states[POSITION, lengths] *= zoom
+        self.boxes = self.kalman.boxes(self.states)
+
     def restart(self, tracks: Ids, boxes: Boxes) -> None:
         """Put tracks where they were found again, ``(K,)`` and ``(K, 4)``; what their motion was is over."""
         if len(tracks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
@@ -20,8 +21,8 @@ __all__ = ["BoTSort"]
 class BoTSort:
     """Follows people inside one camera by overlap, corrected for the camera's motion, or by appearance if it is surer.
 
-    The paper reads the camera's motion from the picture; here it is read from the people (``reidpipe.track.camera``),
-    as a tracker gets no pixels.
+    The paper reads the camera's motion from the picture. A tracker gets no pixels here: whoever has them says how the
+    camera moved (``camera_moved``), and what is left is read from the people (``reidpipe.track.camera``).
 
     Args:
         high_score: detections from here on take part in the first pass, 0..1.
@@ -98,6 +99,14 @@ class BoTSort:
         book.begin(picture, new, confirmed=is_first)
         self._learn(book.keys[len(book) - len(new) :], picture, new, high)
         return book.shown(coast_s=self._coast_s)
+
+    def camera_moved(self, warp: NDArray[np.float64]) -> None:
+        """The camera moved since the last picture; call before ``wants`` and ``update`` of the next.
+
+        Args:
+            warp: float64 ``(2, 3)``: a point ``(x, y)`` of the picture before is now at ``warp @ (x, y, 1)``, pixels.
+        """
+        self._book.move_camera(warp)
 
     def predict(self, time_s: float) -> Tracks:
         """Where the people of the last picture are at ``time_s``, without detections; changes no state."""

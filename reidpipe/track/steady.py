@@ -176,6 +176,15 @@ class Steady:
         self._learn(book.keys[len(book) - len(new) :], picture, new)
         return book.shown(coast_s=self._coast_s)
 
+    def camera_moved(self, warp: NDArray[np.float64]) -> None:
+        """The camera moved since the last picture; call before ``wants`` and ``update`` of the next.
+
+        Args:
+            warp: float64 ``(2, 3)``: a point ``(x, y)`` of the picture before is now at ``warp @ (x, y, 1)``, pixels.
+        """
+        if self._moving_camera:
+            self._book.move_camera(warp)
+
     def predict(self, time_s: float) -> Tracks:
         """Where the people of the last picture are at ``time_s``, without detections; changes no state."""
         return self._book.predicted(time_s, coast_s=self._coast_s)
