@@ -205,6 +205,13 @@ class AnyAssociator(Section):
     threshold: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="similarity above which tracklets are one person; null: found by itself"
     )
+    transits: dict[str, str | tuple[float, float]] | None = Field(
+        None, description="'gate -> lobby': '5-40 s', the time people take from one camera to another, if known"
+    )
+    offsets: dict[str, float] | None = Field(None, description="camera: seconds to add to its clock")
+    planes: dict[str, tuple[tuple[float, float, float, float], ...]] | None = Field(
+        None, description="camera: four points [x, y, metres, metres], pixels and the same spots on one floor"
+    )
 
 
 class OfflineSettings(AnyAssociator):

@@ -320,6 +320,7 @@ class Link:
         similarity: cosine to the rest of the identity, -1..1; 1.0 when the track is the first of its identity.
         time_s: when it was decided.
         previous: the identity it had before, when this corrects an earlier link; else None.
+        probability: 0..1 that the track belongs to the rest of its identity; None when it is alone there, or unknown.
     """
 
     key: TrackKey
@@ -327,6 +328,7 @@ class Link:
     similarity: float
     time_s: float
     previous: int | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

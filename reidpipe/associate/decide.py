@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import Calibration, Scale, wilson
+from reidpipe.associate.calibrate import wilson
 from reidpipe.associate.cluster import Graph, cluster
-from reidpipe.associate.continuity import follow_on
-from reidpipe.associate.evidence import Looks, Views, compare_looks, find_places
+from reidpipe.associate.evidence import Looks, Views
 from reidpipe.associate.scene import Scene
+from reidpipe.associate.transit import Transit, learn_transits, transit_odds
+from reidpipe.associate.weigh import Gathered, Weighed, gather, link_odds, look, weigh
 from reidpipe.types import Ids
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision", "Rules", "decide"]
 
 Wide = NDArray[np.float64]
 
@@ -26,7 +28,7 @@ LEAST_PRIOR = (-7.5, -5.0)
 first is for neighbourhoods without query expansion (fewer than three tracklets for each person)."""
 
 START, MOST_STEPS, PRIOR_SHARE = -2.0, 100, 0.15
-"""Where the search for the prior begins, how long it may go on, and the share of pairs of one person in a small crowd."""
+"""Where the search for the prior begins, how long it may go on, and the usual share of pairs of one person."""
 
 MOST_SHIFT = 1.0
 """How far people seen together may move the limit, in log-odds: they share a camera and its light, and are more alike
@@ -41,79 +43,94 @@ GLIMPSE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What the user asked for.
+
+    Attributes:
+        threshold: similarity above which two are one person; None: found from the footage.
+        false_match_rate: largest share of people seen together whose similarity may lie above the limit.
+        transits: (camera, camera) -> time from one to the other, where somebody knows it.
+    """
+
+    threshold: float | None = None
+    false_match_rate: float = 0.01
+    transits: Mapping[tuple[str, str], Transit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Who is who.
 
     Attributes:
         labels: int64 ``(N,)`` group of each tracklet of the scene, numbered by first appearance.
+        links: float64 ``(N,)`` log-odds that each tracklet belongs to the rest of its group; NaN where there is none.
+        weighed: the evidence that it was decided on.
         report: how it was decided, for run.json.
     """
 
     labels: Ids
+    links: Wide
+    weighed: Weighed
     report: dict[str, Any]
 
 
-def decide(scene: Scene, *, threshold: float | None, false_match_rate: float, views: Views | None) -> Decision:
-    """Group the tracklets of a scene.
+def decide(scene: Scene, *, rules: Rules, views: Views | None) -> Decision:
+    """Group the tracklets of a scene; transit times are learned from sure links, then everything is weighed again.
 
     Args:
         scene: at least one tracklet.
-        threshold: similarity above which two are one person; None: found from the footage.
-        false_match_rate: largest share of people seen together whose similarity may lie above the limit.
+        rules: what the user asked for.
         views: what is known about overlapping views, and where what is found is noted; None: do not look at places.
     """
-    scale = Scale.of(scene.strangers())
-    pairs = scene.worth()
-    places = None if views is None else find_places(scene, scale, views)
-    follows, follow_odds = follow_on(scene)
-    if places is not None and len(places.pairs):
-        pairs = _with(scene, pairs, places.pairs)
-    pairs = _with(scene, pairs, follows)
-    known = np.zeros(len(pairs)) if places is None else places.of(scene, pairs)
-    known[np.searchsorted(scene.codes(pairs), scene.codes(follows))] += follow_odds
+    gathered = gather(scene, views=views, transits=rules.transits)
+    labels, weighed = _resolve(scene, gathered, rules)
+    learned = learn_transits(scene, labels, weighed.pairs, weighed.odds)
+    learned = {way: transit for way, transit in learned.items() if way not in rules.transits}
+    if learned:
+        gathered = replace(gathered, known=gathered.known + transit_odds(scene, gathered.pairs, learned))
+        labels, weighed = _resolve(scene, gathered, rules)
+    report = _report(weighed, labels) | _report_views(scene, gathered) | _report_transits(learned)
+    return Decision(labels, link_odds(scene.quality, labels, weighed), weighed, report)
+
+
+def _resolve(scene: Scene, gathered: Gathered, rules: Rules) -> tuple[Ids, Weighed]:
+    """Group, learn from the groups how many people there are, and group again."""
     guess = float(np.clip(len(scene.names), 2, 4))
     prior, size = -float(np.log(max(3.0, len(scene) / guess))), guess
     labels = np.arange(len(scene), dtype=np.int64)
-    complete = len(pairs) + len(scene.together) == len(scene) * (len(scene) - 1) // 2
     for number in range(ROUNDS):
-        looks = compare_looks(scene, pairs, scale, size=size)
-        if complete:
-            prior = _even_out(looks.calibration.log_odds(looks.similarity) * scene.trust(pairs) + known)
-        if threshold is not None:
-            prior = looks.calibration.prior(threshold)
-        else:
-            prior = max(prior, LEAST_PRIOR[int(size >= 3.0)])
-            prior = max(min(prior, _strangers_prior(looks, false_match_rate)), prior - MOST_SHIFT)
-        before, labels = labels, _group(scene, pairs, looks, known, prior)
+        looks = look(scene, gathered, size=size)
+        weighed = weigh(scene, gathered, looks, _prior(scene, gathered, looks, rules, expected=prior, size=size))
+        before, labels = labels, _group(scene, weighed)
         if number and np.array_equal(before, labels):
             break
-        used = prior
         prior, size = _crowd(scene, labels)
         # Half way to what was expected, so that one round that splits too much does not make the next split more.
         size = float(np.sqrt(size * guess)) if size < guess else size
-    found = {} if places is None else {(scene.names[a], scene.names[b]): s for (a, b), s in places.overlaps.items()}
-    views_found = {
-        "overlapping_views": [list(names) for names in found],
-        "clock_offsets_s": [[*names, round(shared.offset_s, 2)] for names, shared in found.items() if shared.offset_s],
-    }
-    return Decision(labels, _report(looks, used, scale, labels) | views_found)
+    return labels, weighed
 
 
-def _with(scene: Scene, pairs: Ids, more: Ids) -> Ids:
-    """Sorted pairs, and more of them, none seen together."""
-    codes = np.union1d(scene.codes(pairs), np.setdiff1d(scene.codes(more), scene.codes(scene.together)))
-    return np.stack(np.divmod(codes, len(scene)), axis=1).astype(np.int64)
+def _prior(scene: Scene, gathered: Gathered, looks: Looks, rules: Rules, *, expected: float, size: float) -> float:
+    """Log-odds before looking that two tracklets are one person."""
+    if rules.threshold is not None:
+        return looks.calibration.prior(rules.threshold)
+    prior = expected
+    if gathered.complete:
+        plain = weigh(scene, gathered, looks, 0.0)
+        prior = _even_out(plain.odds)
+    prior = max(prior, LEAST_PRIOR[int(size >= 3.0)])
+    return max(min(prior, _strangers_prior(looks, rules.false_match_rate)), prior - MOST_SHIFT)
 
 
-def _group(scene: Scene, pairs: Ids, looks: Looks, known: Wide, prior: float) -> Ids:
-    odds = looks.calibration.log_odds(looks.similarity) * scene.trust(pairs) + known + prior
-    floor = float(looks.calibration.log_odds(np.array(0.0))) + prior
+def _group(scene: Scene, weighed: Weighed) -> Ids:
+    pairs, odds = weighed.pairs, weighed.odds
     # Edges near the floor say no more than no edge at all.
-    kept = odds > floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
-    graph = Graph(len(scene), pairs[kept], odds[kept], min(floor, -0.5), scene.quality)
+    kept = odds > weighed.floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
+    graph = Graph(len(scene), pairs[kept], odds[kept], weighed.floor, scene.quality)
     # A glimpse of somebody new is less likely than a glimpse of somebody known.
     doubt = MOST_DOUBT * np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
-    return cluster(graph, [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets], alone=doubt)
+    spans = [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets]
+    return cluster(graph, spans, alone=doubt, owners=scene.owners)
 
 
 def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:
@@ -154,14 +171,30 @@ def _strangers_prior(looks: Looks, rate: float) -> float:
     return looks.calibration.prior(float(likeness[int(np.argmax(surely))]))
 
 
-def _report(looks: Looks, prior: float, scale: Scale, labels: Ids) -> dict[str, Any]:
-    calibration: Calibration = looks.calibration
-    limit = calibration.limit(prior)
+def _report(weighed: Weighed, labels: Ids) -> dict[str, Any]:
+    together = weighed.looks.together
     return {
-        "threshold": round(limit, 4),
-        "prior_log_odds": round(prior, 3),
-        "scale": asdict(scale),
-        "false_match_rate": asdict(wilson(int((looks.together > limit).sum()), len(looks.together))),
+        "threshold": round(weighed.limit, 4),
+        "prior_log_odds": round(weighed.prior, 3),
+        "scale": {name: round(value, 5) for name, value in asdict(weighed.scale).items()},
+        "false_match_rate": asdict(wilson(int((together > weighed.limit).sum()), len(together))),
         "identities": int(labels.max()) + 1,
         "tracklets": len(labels),
+    }
+
+
+def _report_views(scene: Scene, gathered: Gathered) -> dict[str, Any]:
+    overlaps = {} if gathered.places is None else gathered.places.overlaps
+    found = {(scene.names[a], scene.names[b]): shared for (a, b), shared in overlaps.items()}
+    return {
+        "overlapping_views": [list(names) for names in found],
+        "clock_offsets_s": [[*names, round(shared.offset_s, 2)] for names, shared in found.items() if shared.offset_s],
+    }
+
+
+def _report_transits(learned: Mapping[tuple[str, str], Transit]) -> dict[str, Any]:
+    return {
+        "transit_times_s": [
+            [*way, round(transit.low_s, 1), round(transit.high_s, 1), transit.links] for way, transit in learned.items()
+        ]
     }

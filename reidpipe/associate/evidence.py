@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale
 from reidpipe.associate.meetings import Meetings, meet
-from reidpipe.associate.overlap import Overlap, find_overlap, refit
+from reidpipe.associate.overlap import Overlap, find_overlap, given_overlap, refit
 from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
@@ -122,9 +123,13 @@ class Views:
 
     A pair of cameras without an overlap is searched again when half as many tracks more have met; a found one is kept,
     and fitted anew when twice as many have.
+
+    Args:
+        planes: camera -> homography ``(3, 3)`` from its picture to a floor in metres, where somebody measured it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, planes: Mapping[str, Wide] | None = None) -> None:
+        self.planes = dict(planes or {})
         self.known: dict[tuple[str, str], Shared | None] = {}
         self.looked: dict[tuple[str, str], int] = {}
 
@@ -173,6 +178,11 @@ def _shared(scene: Scene, scale: Scale, cameras: tuple[int, int], views: Views) 
     names = (scene.names[cameras[0]], scene.names[cameras[1]])
     size = len(_meet(scene, cameras, head=True, offset_s=0.0)[0])
     if views.due(names, size):
+        measured = [views.planes.get(name) for name in names]
+        if measured[0] is not None and measured[1] is not None:
+            matrix = np.asarray(np.linalg.inv(measured[1]) @ measured[0])
+            views.note(names, size, _set_clock(scene, scale, cameras, _measured(scene, scale, cameras, matrix)))
+            return views.known.get(names)
         best = None
         for offset_s in SEARCHED_OFFSETS_S:
             found = [_search(scene, scale, cameras, head=head, offset_s=offset_s) for head in (False, True)]
@@ -181,6 +191,13 @@ def _shared(scene: Scene, scale: Scale, cameras: tuple[int, int], views: Views) 
                 break
         views.note(names, size, _set_clock(scene, scale, cameras, best))
     return views.known.get(names)
+
+
+def _measured(scene: Scene, scale: Scale, cameras: tuple[int, int], matrix: Wide) -> Shared | None:
+    """The overlap of two cameras whose floors were measured; None when nobody was in both at once."""
+    rows, met = _meet(scene, cameras, head=False, offset_s=0.0)
+    overlap = given_overlap(matrix, met, _likely(scene, scale, rows))
+    return None if overlap is None else Shared(overlap, head=False, offset_s=0.0)
 
 
 def _likely(scene: Scene, scale: Scale, rows: Ids) -> Wide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration
 from reidpipe.associate.diary import Album, Diary
-from reidpipe.associate.evidence import COSINE
+from reidpipe.associate.evidence import COSINE, Views
 from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.associate.options import read_planes, read_rules, set_clocks
 from reidpipe.associate.remember import Numbers
 from reidpipe.associate.review import Review
 from reidpipe.associate.store import Store
@@ -57,6 +58,9 @@ class OnlineAssociator:
         false_match_rate: see ``OfflineAssociator``; for the review.
         max_identities: size of the gallery.
         max_members: tracks remembered of each identity.
+        transits: see ``OfflineAssociator``.
+        offsets: the same.
+        planes: the same.
         store: people of earlier runs, whose ids are continued, and where this run's are kept, window by window.
         album: pictures of tracks, for the store.
         note: what the store calls this run.
@@ -78,14 +82,16 @@ class OnlineAssociator:
         false_match_rate: float = 0.01,
         max_identities: int = 100_000,
         max_members: int = 12,
+        transits: Mapping[str, object] | None = None,
+        offsets: Mapping[str, float] | None = None,
+        planes: Mapping[str, Sequence[Sequence[float]]] | None = None,
         store: Store | None = None,
         album: Album | None = None,
         note: str = "",
         write: bool = True,
         retain_days: float | None = None,
     ) -> None:
-        if threshold is not None and not -1.0 <= threshold <= 1.0:
-            raise ConfigError(f"associate.threshold must be in -1..1, got {threshold}")
+        rules = read_rules(threshold=threshold, false_match_rate=false_match_rate, transits=transits)
         if min(window_s, delay_s, margin, review_s) < 0 or min(max_identities, max_members, review_tracklets) < 1:
             raise ConfigError("associate: times and margin must not be negative, limits must be at least 1")
         self._threshold = threshold
@@ -98,7 +104,8 @@ class OnlineAssociator:
         self._tracks: dict[TrackKey, _Track] = {}
         self._dirty: set[TrackKey] = set()
         self._next_s: float | None = None
-        self._review = Review(limit=review_tracklets, threshold=threshold, false_match_rate=false_match_rate)
+        self._offsets = dict(offsets or {})
+        self._review = Review(limit=review_tracklets, rules=rules, views=Views(read_planes(planes)))
         self._review_s = review_s
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
@@ -112,8 +119,10 @@ class OnlineAssociator:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What run.json says about it."""
-        return {"threshold": self._limit(), "identities": self._numbers.given, "gallery": len(self._gallery)}
+        """What run.json says about it: as the last review found it, or from looks alone while there was none."""
+        found = {"threshold": round(self._limit(), 4)} | self._review.report
+        found.pop("tracklets", None)
+        return found | {"identities": self._numbers.given, "gallery": len(self._gallery)}
 
     def held(self) -> dict[str, int]:
         """How much is remembered now: every one of these has a bound."""
@@ -122,7 +131,7 @@ class OnlineAssociator:
 
     def update(self, tracklets: Sequence[Tracklet], time_s: float) -> list[Link]:
         """Take new or changed tracklets; links come when a window ends. Call it without any, too: time goes on."""
-        for tracklet in tracklets:
+        for tracklet in set_clocks(tracklets, self._offsets):
             self._note(tracklet, time_s)
         if self._next_s is None:
             self._next_s = time_s + self._window_s

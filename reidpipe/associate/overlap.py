@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.homography import carry, fit, rows_of, spread
 from reidpipe.associate.meetings import Meetings, thin
 
-__all__ = ["Overlap", "find_overlap", "refit"]
+__all__ = ["Overlap", "find_overlap", "given_overlap", "refit"]
 
 Wide = NDArray[np.float64]
 
@@ -120,6 +120,24 @@ def refit(overlap: Overlap, met: Meetings, likely: Wide) -> Overlap | None:
     return _refine(overlap.matrix, met, 0.5 * np.clip(likely, -6, 6), frame, _area(met))
 
 
+def given_overlap(matrix: Wide, met: Meetings, likely: Wide) -> Overlap | None:
+    """A map that was measured: believed everywhere, only how much feet scatter is learned; None when nobody met.
+
+    Args:
+        matrix: ``(3, 3)``: feet in A's picture -> feet in B's.
+        met: pairs of tracks seen at the same time.
+        likely: float64 ``(P,)`` log-odds of each pair from looks alone.
+    """
+    if not len(met.pairs):
+        return None
+    area, everywhere = _area(met) if len(met.a) > 2 else 4.0, np.zeros((3, 3))
+    errors = _errors(matrix[None], met)
+    matched = _one_to_one(_pair_odds(errors, met, 0.25, area)[0], 0.5 * np.clip(likely, -6, 6), met)
+    near = errors[0][np.isin(met.pair_of, matched)]
+    noise = float(np.clip(np.median(near) / 1.18, 0.06, 0.4)) if len(near) else 0.25
+    return Overlap(matrix, noise, area, np.inf, len(matched), everywhere, everywhere)
+
+
 def _better(one: Overlap | None, other: Overlap | None) -> Overlap | None:
     if one is None or other is None:
         return one or other
@@ -128,6 +146,12 @@ def _better(one: Overlap | None, other: Overlap | None) -> Overlap | None:
 
 def _inverse(matrix: Wide) -> Wide:
     return np.asarray(np.linalg.pinv(matrix), dtype=np.float64)
+
+
+def _adjugate(maps: Wide) -> Wide:
+    """The inverses of homographies ``(T, 3, 3)`` up to scale, which does not matter to them."""
+    rows = [np.cross(maps[:, (i + 1) % 3], maps[:, (i + 2) % 3]) for i in range(3)]
+    return np.asarray(np.stack(rows, axis=-1))
 
 
 def _normal(met: Meetings, frame: tuple[Wide, Wide], weights: Wide) -> Wide:
@@ -169,7 +193,7 @@ def _random_sets(met: Meetings, likely: Wide, tries: int, rng: np.random.Generat
 def _errors(maps: Wide, met: Meetings) -> Wide:
     """How far each moment is off, ``(T, S)``, body heights: root mean square of both directions; huge when mirrored."""
     there, depth = carry(maps, met.a)
-    here, _ = carry(_inverse(maps), met.b)
+    here, _ = carry(_adjugate(maps), met.b)
     off_b = np.linalg.norm(there - met.b, axis=-1) / met.tall_b
     off_a = np.linalg.norm(here - met.a, axis=-1) / met.tall_a
     # Both cameras look down on the floor: the map keeps left and right, so its Jacobian det(H) / depth^3 is positive.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from reidpipe.associate.decide import decide
+from reidpipe.associate.decide import Rules, decide
 from reidpipe.associate.evidence import Views
 from reidpipe.associate.gallery import Gallery, Member
 from reidpipe.associate.scene import see
@@ -23,17 +24,17 @@ class Review:
 
     Args:
         limit: most tracklets to keep; the ones that ended first go.
-        false_match_rate: see ``OfflineAssociator``.
-        threshold: the same.
+        rules: what the user asked for.
+        views: which views overlap, as far as it is known.
     """
 
-    def __init__(self, *, limit: int, threshold: float | None, false_match_rate: float) -> None:
+    def __init__(self, *, limit: int, rules: Rules, views: Views) -> None:
         self.limit = limit
         self.recent: dict[TrackKey, Tracklet] = {}
-        self._threshold = threshold
-        self._rate = false_match_rate
-        self._views = Views()
+        self._rules = rules
+        self._views = views
         self._news = 0
+        self.report: dict[str, Any] = {}
 
     @property
     def due(self) -> bool:
@@ -63,7 +64,8 @@ class Review:
             return {}
         own = {t.key: ids[t.key] for t in known} | {key: g for key, (g, _) in older.items()}
         scene = see([*known, *(t for _, t in older.values())])
-        labels = decide(scene, threshold=self._threshold, false_match_rate=self._rate, views=self._views).labels
+        decision = decide(scene, rules=self._rules, views=self._views)
+        labels, self.report = decision.labels, decision.report
         names = _names(labels, [own[t.key] for t in scene.tracklets], scene.quality.tolist())
         return {
             t.key: (own[t.key], names[label])

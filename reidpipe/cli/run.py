@@ -86,6 +86,10 @@ StoreFile = Annotated[
 Retain = Annotated[
     str | None, typer.Option(help="Delete from the store whoever was not seen for so long: 30d, 12h, 2w.")
 ]
+Offset = Annotated[
+    list[str] | None,
+    typer.Option(help="CAMERA=SECONDS to add to its clock, for instance cam2=1.8s; may be repeated."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
@@ -115,6 +119,7 @@ def run_command(
     serve: Serve = None,
     send: Send = None,
     refine: Refine = None,
+    offset: Offset = None,
     store: StoreFile = None,
     retain: Retain = None,
     quiet: Quiet = False,
@@ -141,6 +146,7 @@ def run_command(
         **_store(store, retain),
         **_live(max_retries, credentials, serve, send, record=save_video),
         **_replay(detections or []),
+        **_clocks(offset or []),
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
     run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
@@ -157,7 +163,9 @@ def _runner(sources: list[str], *, realtime: bool, roster: str | None) -> Callab
 
     if realtime or roster is not None or any(is_live(split_name(source)[1]) for source in sources):
         from reidpipe.live import run_live
+        from reidpipe.live.trim import settle_allocator
 
+        settle_allocator()
         return partial(run_live, realtime=realtime)
     from reidpipe.recorded import run
 
@@ -183,6 +191,20 @@ def _live(
         "live.send": send,
         "live.credentials": None if credentials is None else str(credentials),
     }
+
+
+def _clocks(pairs: list[str]) -> dict[str, Any]:
+    """``CAMERA=SECONDS`` pairs as a setting of the association."""
+    offsets = {}
+    for pair in pairs:
+        camera, _, text = pair.rpartition("=")
+        try:
+            offsets[camera] = float(text.strip().removesuffix("s"))
+        except ValueError:
+            camera = ""
+        if not camera:
+            raise ConfigError(f"--offset takes CAMERA=SECONDS, for instance cam2=1.8s, got {pair!r}")
+    return {"associate.offsets": offsets} if offsets else {}
 
 
 def _replay(pairs: list[str]) -> dict[str, Any]:

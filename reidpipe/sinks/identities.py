@@ -104,6 +104,7 @@ def _identity(
                 "first_s": round(t.first_s, _TIME_DECIMALS),
                 "last_s": round(t.last_s, _TIME_DECIMALS),
                 "similarity": round(links[t.key].similarity, _DECIMALS),
+                **_sure(links[t.key]),
                 "count": t.count,
                 "quality": round(t.quality, _DECIMALS),
                 **({"thumbnail": pictures.by_track[t.key]} if t.key in pictures.by_track else {}),
@@ -111,6 +112,10 @@ def _identity(
             for t in tracklets
         ],
     }
+
+
+def _sure(link: Link) -> dict[str, float]:
+    return {} if link.probability is None else {"probability": round(link.probability, _DECIMALS)}
 
 
 def _save_thumbnails(
