@@ -120,6 +120,17 @@ class StoreFile:
                     self.db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside belongs together, whatever others write meanwhile."""
+        with self.guarded():
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+
     def rebuild(self) -> None:
         """Write the file anew, so that nothing of what was deleted stays in it or beside it.
 

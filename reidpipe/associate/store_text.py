@@ -25,22 +25,23 @@ def export_store(store: Store, path: Path, *, pictures: bool = True) -> int:
     Raises:
         SinkError: the file cannot be written.
     """
-    people = store.people()
-    tracklets = [
-        _record(kept, shots.get((kept.run, kept.tracklet.key)))
-        for person in people
-        for shots in [store.pictures(person.global_id) if pictures else {}]
-        for kept in store.kept(people=[person.global_id])
-    ]
-    content = {
-        "schema": SCHEMA,
-        "embedder": store.embedder,
-        "sha256": store.sha256,
-        "dim": store.dim,
-        "people": [{"id": p.global_id, "name": p.name} for p in people],
-        "runs": [{"run": r.number, "started_s": r.started_s, "note": r.note, "live": r.live} for r in store.runs()],
-        "tracklets": tracklets,
-    }
+    with store.file.snapshot():
+        people = store.people()
+        tracklets = [
+            _record(kept, shots.get((kept.run, kept.tracklet.key)))
+            for person in people
+            for shots in [store.pictures(person.global_id) if pictures else {}]
+            for kept in store.kept(people=[person.global_id])
+        ]
+        content = {
+            "schema": SCHEMA,
+            "embedder": store.embedder,
+            "sha256": store.sha256,
+            "dim": store.dim,
+            "people": [{"id": p.global_id, "name": p.name} for p in people],
+            "runs": [{"run": r.number, "started_s": r.started_s, "note": r.note, "live": r.live} for r in store.runs()],
+            "tracklets": tracklets,
+        }
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_text(json.dumps(content), encoding="utf-8")

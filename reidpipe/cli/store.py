@@ -75,7 +75,7 @@ def list_command(store: File, json: AsJson = False) -> None:
 @app.command("show")
 def show_command(store: File, person: Id, json: AsJson = False, sheet: Sheet = None) -> None:
     """Where and when somebody was seen, track by track."""
-    with _opened(store, readonly=True) as opened:
+    with _opened(store, readonly=True) as opened, opened.file.snapshot():
         one = next((p for p in opened.people() if p.global_id == person), None)
         if one is None:
             raise ConfigError(f"the store {store} has no identity {person}")

@@ -141,8 +141,8 @@ def load_store(path: Path | str) -> Gallery:
     Raises:
         ConfigError: the file is missing, no store, damaged, of a newer version, or holds nobody.
     """
-    with Store.open(Path(path), readonly=True) as store:
-        kept = sorted(store.kept(each=EACH), key=lambda k: k.global_id)
+    with Store.open(Path(path), readonly=True) as store, store.file.snapshot():
+        kept = sorted(store.kept(each=EACH, prototypes=False), key=lambda k: k.global_id)
         names = store.names()
         runs = {run.number: run for run in store.runs()}
     if not kept:

@@ -13,7 +13,7 @@ import pytest
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.associate.store import Store
-from reidpipe.associate.store_care import expire, forget
+from reidpipe.associate.store_care import compact, expire, forget
 from reidpipe.associate.store_text import export_store, import_store
 from reidpipe.associate.store_types import Act, Picture
 from reidpipe.errors import ConfigError, SinkError
@@ -91,6 +91,20 @@ def test_store_forgets_for_good_and_never_gives_a_number_twice(tmp_path: Path) -
     on_disk = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     for trace in (vector.tobytes(), half, b"picture-of-somebody", b"Zaphod Unforgettable"):
         assert trace not in on_disk
+
+
+def test_store_says_when_traces_may_stay_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with filled(path) as store, opened(path, wait_s=0.1) as other:
+        vector = np.eye(8, dtype=np.float32)[2].tobytes()
+        with store.file.snapshot():
+            assert len(store.people()) == 3
+            with pytest.raises(SinkError, match="another process is reading it"):
+                forget(other, [3], now_s=1.0)
+            assert len(store.people()) == 3  # as it was when the reading began
+        assert len(store.people()) == 2
+        compact(other)
+        assert vector not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
 
 
 def test_store_expires_by_age(tmp_path: Path) -> None:
