@@ -67,6 +67,10 @@ def said(name: str, first: Votes, second: Votes) -> None:
     ids = len(set(after.values()))
     share = 100 * len(same) / max(len(both), 1)
     print(f"  {name:12s} {len(same)} of {len(both)} people keep their id ({share:.0f} %), {ids} ids for them {changed}")
+    came = {who: second[who].most_common(1)[0][0] for who in sorted(set(second) - set(first))}
+    known = {own for count in first.values() for own in count}
+    right = sum(own not in known for own in came.values())
+    print(f"  {'':12s} {right} of {len(came)} people who come later get a new id")
 
 
 def main() -> None:

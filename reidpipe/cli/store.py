@@ -46,6 +46,7 @@ def list_command(store: File, json: AsJson = False) -> None:
         if json:
             _print_json(
                 {
+                    "schema": "reidpipe.people/1",
                     "embedder": opened.embedder,
                     "sha256": opened.sha256,
                     "people": [

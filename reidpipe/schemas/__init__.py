@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of what a run writes (``run``, ``frame``, ``identities``, ``event``) and ``find``."""
+"""JSON Schemas (draft 2020-12) of what runs write (``run``, ``frame``, ``identities``, ``event``) or commands print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reidpipe.errors import ConfigError
 
 __all__ = ["SCHEMAS", "load_schema"]
 
-SCHEMAS = ("event", "find", "frame", "identities", "run")
+SCHEMAS = ("event", "find", "frame", "identities", "people", "run")
 
 
 def load_schema(name: str) -> dict[str, Any]:

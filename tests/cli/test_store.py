@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import cv2
+import jsonschema
 import numpy as np
 import pytest
 
 from reidpipe.associate.store import Store
 from reidpipe.associate.store_types import Picture
+from reidpipe.schemas import load_schema
 from reidpipe.types import TrackKey, Tracklet
 from tests.cli.command import complaint, reidpipe
 
@@ -38,8 +40,9 @@ def store(tmp_path: Path) -> Path:
 
 
 def people(store: Path) -> list[tuple[int, str | None, int]]:
-    listed = json.loads(reidpipe("store", "list", store, "--json").stdout)["people"]
-    return [(p["global_id"], p["name"], p["tracklets"]) for p in listed]
+    listed = json.loads(reidpipe("store", "list", store, "--json").stdout)
+    jsonschema.Draft202012Validator(load_schema("people")).validate(listed)
+    return [(p["global_id"], p["name"], p["tracklets"]) for p in listed["people"]]
 
 
 def test_store_list_and_show_say_who_was_where(store: Path, tmp_path: Path) -> None:
