@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -27,10 +29,17 @@ PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def console_progress(*, quiet: bool) -> Iterator[RunProgress]:
-    """Bars on a terminal, a line every ten seconds elsewhere, nothing when quiet. All of it on stderr."""
+def console_progress(*, quiet: bool, as_json: bool = False) -> Iterator[RunProgress]:
+    """Bars on a terminal, a line every ten seconds elsewhere, nothing when quiet. All of it on stderr.
+
+    Args:
+        quiet: say nothing.
+        as_json: one JSON object a line, for what happens and not for how far it is.
+    """
     console = Console(stderr=True, highlight=False)
-    if quiet:
+    if as_json:
+        yield JsonLines()
+    elif quiet:
         yield Silent()
     elif console.is_terminal:
         with _bars(console) as bars:
@@ -115,8 +124,28 @@ class Lines:
         self._console.print(message, markup=False, soft_wrap=True)
 
 
+class JsonLines:
+    """A JSON object for each thing that happens: ``time`` (ISO 8601, UTC) and ``message``; for log collectors."""
+
+    def phase(self, name: str, totals: Mapping[str, int | None]) -> None:
+        """Say which pass begins, and its cameras."""
+        self._write(f"{name} begins", cameras=list(totals))
+
+    def frame(self, camera: str, *, people: int) -> None:
+        """Nothing: lines tell what happens, not every picture."""
+
+    def note(self, message: str) -> None:
+        """One line."""
+        self._write(message)
+
+    def _write(self, message: str, **more: Any) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        sys.stderr.write(json.dumps({"time": now, "message": message, **more}, ensure_ascii=False) + "\n")
+        sys.stderr.flush()
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals(*, as_json: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, so that a run can end in order; a second one ends it at once."""
     stop = threading.Event()
 
@@ -124,7 +153,10 @@ def stop_on_signals() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        sys.stderr.write("\nreidpipe: stopping, finishing what is open (again to stop at once)\n")
+        if as_json:
+            JsonLines().note("stopping, finishing what is open (again to stop at once)")
+        else:
+            sys.stderr.write("\nreidpipe: stopping, finishing what is open (again to stop at once)\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -134,8 +166,14 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def print_summary(result: RunResult, *, quiet: bool) -> None:
+def print_summary(result: RunResult, *, quiet: bool, as_json: bool = False) -> None:
     """Who was seen where, and where the results are."""
+    if as_json:
+        lines = JsonLines()
+        for warning in result.warnings:
+            lines.note(f"warning: {warning}")
+        lines.note(f"{result.status}: {_people(result)}; results in {result.out}")
+        return
     console = Console(stderr=True, highlight=False)
     for warning in result.warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
@@ -147,4 +185,10 @@ def print_summary(result: RunResult, *, quiet: bool) -> None:
     for camera in result.cameras:
         table.add_row(camera.camera, str(camera.frames), str(camera.tracks), str(camera.people))
     console.print(table)
-    console.print(f"{result.people} people over all cameras; results in {result.out}", markup=False, soft_wrap=True)
+    console.print(f"{_people(result)}; results in {result.out}", markup=False, soft_wrap=True)
+
+
+def _people(result: RunResult) -> str:
+    """How many, and how many of them were no strangers."""
+    known = "" if result.known_before is None else f", {result.known_before} of them known before"
+    return f"{result.people} people over all cameras{known}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from reidpipe.recorded import RunResult
 
 __all__ = ["run_command"]
+
+
+class LogForm(StrEnum):
+    """How lines on stderr are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 Sources = Annotated[
     list[str] | None,
@@ -90,6 +99,9 @@ Offset = Annotated[
     list[str] | None,
     typer.Option(help="CAMERA=SECONDS to add to its clock, for instance cam2=1.8s; may be repeated."),
 ]
+LogLines = Annotated[
+    LogForm, typer.Option("--log", help="text, or json: one JSON object a line on stderr for each thing that happens.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
@@ -122,6 +134,7 @@ def run_command(
     offset: Offset = None,
     store: StoreFile = None,
     retain: Retain = None,
+    log: LogLines = LogForm.TEXT,
     quiet: Quiet = False,
 ) -> None:
     """Follow people through recorded or live cameras and write who was where, when."""
@@ -150,9 +163,10 @@ def run_command(
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
     run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
-    with stop_on_signals() as stop, console_progress(quiet=quiet) as progress:
+    as_json = log is LogForm.JSON
+    with stop_on_signals(as_json=as_json) as stop, console_progress(quiet=quiet, as_json=as_json) as progress:
         result = run(sources or [], out, config=loaded, force=force, progress=progress, stop=stop)
-    print_summary(result, quiet=quiet)
+    print_summary(result, quiet=quiet, as_json=as_json)
     if result.status == "interrupted":
         raise typer.Exit(130)
 

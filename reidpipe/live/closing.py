@@ -1,13 +1,19 @@
-"""The report at the end of a live run: when there is time for it."""
+"""What a live run says of itself in run.json, and the report at its end, when there is time for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from reidpipe.config import Config
 from reidpipe.errors import ReidpipeError
+from reidpipe.live.outputs import Outputs
+from reidpipe.live.scheduler import LiveCamera
 from reidpipe.report import build_report
+from reidpipe.sinks.remote import shown_address
 
-__all__ = ["report_at_end"]
+__all__ = ["report_at_end", "shown_config", "warnings_of"]
 
 _MOST_BYTES = 16_000_000
 _MOST_TRACKS = 1000
@@ -37,3 +43,36 @@ def report_at_end(folder: Path, *, tracks: int, hurry: bool) -> str | None:
 def _bytes_of_frames(folder: Path) -> int:
     files = [folder / "frames.jsonl", *(folder / "frames").glob("*.jsonl")]
     return sum(file.stat().st_size for file in files if file.exists())
+
+
+def warnings_of(
+    failures: Mapping[str, str], cameras: Mapping[str, LiveCamera], outputs: Outputs | None
+) -> Iterator[str]:
+    """What the user should know, one line each.
+
+    Args:
+        failures: camera -> why it was given up.
+        cameras: name -> camera.
+        outputs: of the run; None: there were none yet.
+    """
+    for name, reason in failures.items():
+        yield f"{name}: {reason}"
+    for name, camera in cameras.items():
+        counts = camera.box.counts
+        if counts.dropped:
+            yield f"{name}: {counts.dropped} of {counts.received} pictures were dropped"
+    if outputs is None:
+        return
+    if outputs.lost_lines:
+        yield f"{outputs.lost_lines} lines could not be written"
+    if outputs.lost_pictures:
+        yield f"{outputs.lost_pictures} pictures are missing in the recorded video"
+    if outputs.memory.forgotten:
+        yield f"identities.json holds the last tracks only: {outputs.memory.forgotten} older ones left out"
+
+
+def shown_config(config: Config) -> dict[str, Any]:
+    """The settings for run.json: where events are sent may be a secret."""
+    shown: dict[str, Any] = config.model_dump(mode="json")
+    shown["live"]["send"] = [shown_address(address) for address in config.live.send]
+    return shown

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
 from reidpipe.keeping import Keeping
 from reidpipe.live.board import Board
-from reidpipe.live.closing import report_at_end
+from reidpipe.live.closing import report_at_end, shown_config, warnings_of
 from reidpipe.live.desk import Desk
-from reidpipe.live.outputs import Outputs
+from reidpipe.live.outputs import Outputs, open_outputs
 from reidpipe.live.overload import Governor, Level
 from reidpipe.live.people import PeopleDesk
-from reidpipe.live.recorder import Recorder
 from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
 from reidpipe.live.server import StatusServer
@@ -33,7 +32,6 @@ from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress
 from reidpipe.recorded import CameraResult, RunResult
 from reidpipe.sinks.blur import Hider
-from reidpipe.sinks.remote import shown_address
 from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
 from reidpipe.sinks.spool import Lines
 from reidpipe.source.mailbox import Change
@@ -134,23 +132,10 @@ class LiveRun:
         return self._result(status, outputs)
 
     def _open_outputs(self) -> Outputs:
-        live, output = self._config.live, self._config.output
-        recorder = None
-        if live.record:
-            recorder = Recorder(
-                self._folder / "video",
-                fps=lambda name: self._cameras[name].info.fps if name in self._cameras else 0.0,
-                segment_s=live.record_s,
-                quota_bytes=round(live.record_gb * 1e9),
-                trace_s=output.trace_s,
-                crf=output.crf,
-                preset=output.preset,
-            )
-        return Outputs(
+        return open_outputs(
             self._folder,
-            live,
-            thumbnails=output.thumbnails,
-            recorder=recorder,
+            self._config,
+            fps=lambda name: self._cameras[name].info.fps if name in self._cameras else 0.0,
             stream=self._stream,
             album=None if self._keeping is None else self._keeping.album,
         )
@@ -411,21 +396,11 @@ class LiveRun:
             for name in self._cameras
         )
         warnings = tuple(self._warnings(outputs))
-        return RunResult(self._folder, status, self._people, cameras, warnings, dict(self._pipeline.seconds))
+        known = self._counts(outputs).get("identities_known_before")
+        return RunResult(self._folder, status, self._people, cameras, warnings, dict(self._pipeline.seconds), known)
 
-    def _warnings(self, outputs: Outputs | None) -> Iterator[str]:
-        for name, reason in self._failures.items():
-            yield f"{name}: {reason}"
-        for name, camera in self._cameras.items():
-            counts = camera.box.counts
-            if counts.dropped:
-                yield f"{name}: {counts.dropped} of {counts.received} pictures were dropped"
-        if outputs is not None and outputs.lost_lines:
-            yield f"{outputs.lost_lines} lines could not be written"
-        if outputs is not None and outputs.lost_pictures:
-            yield f"{outputs.lost_pictures} pictures are missing in the recorded video"
-        if outputs is not None and outputs.memory.forgotten:
-            yield f"identities.json holds the last tracks only: {outputs.memory.forgotten} older ones left out"
+    def _warnings(self, outputs: Outputs | None) -> list[str]:
+        return list(warnings_of(self._failures, self._cameras, outputs))
 
     def _write_info(self, status: Status, outputs: Outputs | None, *, error: str | None = None) -> None:
         reports = [
@@ -442,7 +417,7 @@ class LiveRun:
             self._folder / "run.json",
             status=status,
             started=self._started,
-            config=_shown_config(self._config),
+            config=shown_config(self._config),
             sources=reports,
             counts=self._counts(outputs),
             models=None if self._keeping is None else self._keeping.models,
@@ -450,7 +425,7 @@ class LiveRun:
             stage_seconds=self._pipeline.seconds,
             wall_s=time.monotonic() - self._begun,
             error=error,
-            warnings=list(self._warnings(outputs)),
+            warnings=self._warnings(outputs),
             live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
         )
 
@@ -459,10 +434,3 @@ class LiveRun:
         if self._keeping is not None and outputs is not None:
             counts |= self._keeping.counts(outputs.memory.global_ids())
         return counts
-
-
-def _shown_config(config: Config) -> dict[str, Any]:
-    """The settings for run.json: where events are sent may be a secret."""
-    shown: dict[str, Any] = config.model_dump(mode="json")
-    shown["live"]["send"] = [shown_address(address) for address in config.live.send]
-    return shown

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from reidpipe.associate.diary import Album
+from reidpipe.config import Config
 from reidpipe.errors import SinkError
 from reidpipe.live.memory import Memory
 from reidpipe.live.recorder import Recorder
@@ -18,7 +20,7 @@ from reidpipe.sinks.spool import Lines, LineSpool, RotatingWriter
 from reidpipe.sinks.thumbnails import ThumbnailKeeper
 from reidpipe.types import FrameResult
 
-__all__ = ["Outputs"]
+__all__ = ["Outputs", "open_outputs"]
 
 _MB = 1_000_000
 
@@ -115,6 +117,41 @@ class Outputs:
         if self._recorder is not None:
             self._recorder.end()
         self._stack.close()
+
+
+def open_outputs(
+    folder: Path,
+    config: Config,
+    *,
+    fps: Callable[[str], float],
+    stream: Lines | None = None,
+    album: Album | None = None,
+) -> Outputs:
+    """The outputs that a config asks for.
+
+    Args:
+        folder: of the run.
+        config: the settings.
+        fps: camera -> pictures per second now, for recorded video.
+        stream: see ``Outputs``.
+        album: see ``Outputs``.
+
+    Raises:
+        SinkError: a file cannot be made.
+    """
+    live, output = config.live, config.output
+    recorder = None
+    if live.record:
+        recorder = Recorder(
+            folder / "video",
+            fps=fps,
+            segment_s=live.record_s,
+            quota_bytes=round(live.record_gb * 1e9),
+            trace_s=output.trace_s,
+            crf=output.crf,
+            preset=output.preset,
+        )
+    return Outputs(folder, live, thumbnails=output.thumbnails, recorder=recorder, stream=stream, album=album)
 
 
 class _Tee:

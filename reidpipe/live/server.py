@@ -34,6 +34,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from reidpipe.errors import ConfigError, ReidpipeError, SinkError
+from reidpipe.live.asked import asked_id, asked_number
 from reidpipe.live.board import Board
 from reidpipe.live.desk import BusyError
 from reidpipe.live.snapshot import Snapshot, to_prometheus
@@ -204,8 +205,10 @@ class _Site:
             return _json(HTTPStatus.NOT_FOUND, {"error": "there is nobody to ask"})
         try:
             if path == "/api/find":
-                return _json(HTTPStatus.OK, self.people.find(read_picture(body), person=_number(query.get("person"))))
-            return _json(HTTPStatus.OK, {"forgotten": self.people.forget(_asked_id(body))})
+                return _json(
+                    HTTPStatus.OK, self.people.find(read_picture(body), person=asked_number(query.get("person")))
+                )
+            return _json(HTTPStatus.OK, {"forgotten": self.people.forget(asked_id(body))})
         except BusyError as error:
             return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
         except (UploadError, ReidpipeError) as error:
@@ -223,25 +226,6 @@ class _Site:
         if jpeg is None:
             return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
         return HTTPStatus.OK, "image/jpeg", jpeg
-
-
-def _number(values: list[str] | None) -> int | None:
-    if values is None:
-        return None
-    if len(values[0]) > 3 or not (values[0].isascii() and values[0].isdigit()):
-        raise ConfigError("person takes a number from 1, counted from left to right")
-    return int(values[0])
-
-
-def _asked_id(body: bytes) -> int:
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        asked = None
-    number = asked.get("global_id") if isinstance(asked, dict) and len(asked) == 1 else None
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**63:
-        raise ConfigError('this takes {"global_id": 7} as JSON')
-    return number
 
 
 def _json(status: HTTPStatus, record: Mapping[str, Any]) -> tuple[int, str, bytes]:

@@ -56,3 +56,33 @@ def test_live_command_stopped_by_a_signal_leaves_valid_files_and_no_password(
     for secret in (PASSWORD, "s3c%2Fr%40t", "s3cr", "t2@"):
         assert secret not in everything
     assert "b: down, connection refused" in errors
+
+
+def test_live_command_logs_json_and_writes_lines_to_standard_output(tmp_path: Path, serve: Serve) -> None:
+    server = serve({"/a": {"launch": pattern(), "user": "operator", "password": PASSWORD}})
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "reidpipe", "run", "a=" + server.url("/a", "${WHO}:${PASS}@")]
+    process = subprocess.Popen(
+        [*command, "-o", str(out), "--send", "-", "--log", "json"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "WHO": "operator", "PASS": PASSWORD},
+    )
+    assert process.stdout is not None
+    first = [process.stdout.readline() for _ in range(10)]
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    lines = [json.loads(line) for line in (*first, *rest.splitlines())]
+    for kind, name in (("frame", "frames.jsonl"), ("event", "events.jsonl")):
+        validator = jsonschema.Draft202012Validator(load_schema(kind))
+        own = [line for line in lines if line["schema"].startswith(f"reidpipe.{kind}/")]
+        assert own == [json.loads(line) for line in (out / name).read_text().splitlines()]
+        for line in own:
+            validator.validate(line)
+    messages = [json.loads(line)["message"] for line in errors.splitlines()]
+    assert messages[:2] == ["live begins", "a: up"]
+    assert messages[-1].startswith("complete: 0 people")
+    assert len(messages) < 8  # one for each event, none for pictures
+    assert PASSWORD not in errors + rest

@@ -1,0 +1,63 @@
+"""What docs/live.md tells an operator to type exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from reidpipe.cli.app import app
+from reidpipe.config import Config
+from reidpipe.live.roster import Roster
+
+
+@pytest.fixture
+def page(repo_root: Path) -> str:
+    return (repo_root / "docs" / "live.md").read_text()
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_docs_options_and_settings_exist(page: str) -> None:
+    help_text = "".join(
+        CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output for command in ("run", "find")
+    )
+    known = set(re.findall(r"--[a-z][a-z-]+", help_text))
+    # Of curl, docker and pip.
+    others = {"--data-binary", "--no-cache-dir", "--create-home"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - others <= known
+    fields = set(Config.load().live.__class__.model_fields)
+    assert set(re.findall(r"live\.([a-z_]+)", page)) - {"run_live", "md"} <= fields
+
+
+def test_docs_cameras_file_is_one(page: str, tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(blocks(page, "yaml")[0])
+    roster = Roster(file)
+    assert list(roster.cameras) == ["gate"]
+    assert roster.priorities == {"lobby": 2.0}
+    assert yaml.safe_load(file.read_text())["lobby"]["paused"] is True
+
+
+def test_docs_service_is_taken_by_systemd(page: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    unit = blocks(page, "ini")[0]
+    (command,) = re.findall(r"ExecStart=(.*?)\nRestart", unit, flags=re.DOTALL)
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[1] == "run"
+    file = tmp_path / "reidpipe.service"
+    file.write_text(unit.replace(words[0], "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if "reidpipe" in line]
+    assert said == []
