@@ -67,6 +67,7 @@ class RunResult:
         cameras: one entry for each camera, in the order given.
         warnings: one line each: a truncated file, a camera that failed.
         stage_seconds: stage -> seconds of wall time spent in it.
+        known_before: how many of the people the store knew already; None: there is no store.
     """
 
     out: Path
@@ -75,6 +76,7 @@ class RunResult:
     cameras: tuple[CameraResult, ...]
     warnings: tuple[str, ...]
     stage_seconds: Mapping[str, float]
+    known_before: int | None = None
 
 
 def run(
@@ -304,9 +306,9 @@ class _Job:
             for name, count in self._frames.items()
         )
         everybody = set().union(*self._people.values())
-        return RunResult(
-            self._folder, status, len(everybody), cameras, tuple(self._warnings()), dict(self._pipeline.seconds)
-        )
+        known = self._keeping.counts(everybody).get("identities_known_before")
+        seconds = dict(self._pipeline.seconds)
+        return RunResult(self._folder, status, len(everybody), cameras, tuple(self._warnings()), seconds, known)
 
     def _warnings(self) -> Iterator[str]:
         for source in self._sources:

@@ -151,6 +151,7 @@ def test_run_forgets_who_is_too_old_before_it_begins(clip: Path, tmp_path: Path)
     db.close()
     result = reidpipe(*[w for w in command(clip, tmp_path / "b", "--store", store, "--retain", "30d") if w != "-q"])
     assert "were too old and are forgotten" in result.stderr
+    assert ", 0 of them known before; results in" in result.stderr
     assert run_info(tmp_path / "b")["counts"]["identities_known_before"] == 0
     assert not set(who(identities(tmp_path / "a")).values()) & set(who(identities(tmp_path / "b")).values())
     assert "name it with --store" in complaint(reidpipe(*command(clip, tmp_path / "c", "--retain", "30d")))
