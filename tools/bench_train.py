@@ -31,7 +31,7 @@ from reidpipe.reid.prepare import prepare
 from reidpipe.reid.trainer import Trainer
 
 PERSONS, SHOTS = 32, 8
-OFF = ("scale", "aspect", "shift", "rotate_degrees", "brightness", "contrast", "saturation", "hue_degrees")
+OFF: tuple[str, ...] = ("scale", "aspect", "shift", "rotate_degrees", "brightness", "contrast", "saturation", "hue_degrees")
 OFF += ("channel_gain", "gamma", "p_grey_world", "p_grey", "p_blur", "p_low_resolution", "p_jpeg", "p_noise", "p_erase")
 
 
@@ -129,7 +129,7 @@ def plain(options: argparse.Namespace, files: list[Path]) -> Iterator[None]:
         persons = torch.from_numpy(chosen // SHOTS)
         loss = F.cross_entropy(head(model(torch.from_numpy(np.stack(images)))), persons, label_smoothing=0.1)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         yield
 

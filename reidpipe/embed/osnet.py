@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,9 @@ class OSNetEmbedder:
         )
         self.model = found.label
         self._max_batch = self.facts.batch or max_batch
+        # New memory for every picture costs as much as its crops (page faults). A call takes a spare batch and gives it
+        # back; calls that overlap have one each.
+        self._spare: list[NDArray[Any]] = []
 
     @property
     def dim(self) -> int:
@@ -113,8 +116,7 @@ class OSNetEmbedder:
             return np.zeros((0, self.dim), np.float32)
         height, width = self.facts.input_size
         rows = self.facts.batch or min(count, self._max_batch)
-        make = np.zeros if self.facts.batch else np.empty  # the spare rows of a fixed batch have to be numbers
-        batch = make((rows, 3, height, width), self._session.inputs[0].dtype)
+        batch = self._batch(rows)
         people = crops(images, boxes, width=width, height=height)
         outputs = []
         for start in range(0, count, rows):
@@ -122,7 +124,18 @@ class OSNetEmbedder:
             self.facts.normalize.fill(islice(people, filled), batch)
             used = batch if self.facts.batch else batch[:filled]
             outputs.append(self._session.run(used)[0][:filled].reshape(filled, self.dim))
+        self._spare.append(batch)
         return _unit(np.concatenate(outputs))
+
+    def _batch(self, rows: int) -> NDArray[Any]:
+        """Room for at least so many crops; rows that are not filled hold numbers of earlier calls, or zeros."""
+        try:
+            spare = self._spare.pop()
+        except IndexError:  # none yet, or all are in use
+            spare = np.zeros((0, 3, *self.facts.input_size), self._session.inputs[0].dtype)
+        if len(spare) >= rows:
+            return spare
+        return np.zeros((rows, 3, *self.facts.input_size), spare.dtype)
 
 
 def _unit(vectors: NDArray[np.floating]) -> Vectors:

@@ -62,7 +62,8 @@ def quantise_onnx(
                 per_channel=True,
                 activation_type=q.QuantType.QUInt8,
                 weight_type=q.QuantType.QInt8,
-                op_types_to_quantize=["Conv", "Gemm", "MaxPool", "Add", "Mul", "AveragePool"],
+                # with Relu, so that the range of a convolution is the one after its ReLU
+                op_types_to_quantize=["Conv", "Relu", "Gemm", "MaxPool", "Add", "Mul", "AveragePool"],
                 nodes_to_exclude=[node.name for node in nodes if any(part in node.name for part in kept)],
             )
         finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,18 @@ def test_osnet_runs_an_openvino_teacher_of_batch_one(shared_data: Path) -> None:
     image = np.random.default_rng(3).integers(0, 256, (480, 640, 3), np.uint8)
     vectors = embedder.embed(image, some_boxes(3))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_osnet_reused_room_never_changes_a_result(tmp_path: Path) -> None:
+    embedder = OSNetEmbedder(nets.averages(tmp_path / "net.onnx", metadata=PLAIN), max_batch=4)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3), np.uint8)
+    boxes = np.array([[x, 5, x + 12, 40] for x in range(0, 60, 6)], np.float32)
+    alone = np.concatenate([embedder.embed(image, boxes[row : row + 1]) for row in range(len(boxes))])
+    first = embedder.embed(image, boxes)
+    kept = first.copy()
+    embedder.embed(image[::-1], boxes)
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_allclose(first, alone, atol=1e-6)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(np.array_equal(found, kept) for found in pool.map(lambda _: embedder.embed(image, boxes), range(40)))
