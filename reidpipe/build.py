@@ -94,10 +94,14 @@ def build_detector(config: Config, *, cameras: Sequence[str] = ()) -> Detector |
 def build_embedder(config: Config) -> Embedder:
     """The embedder that ``config.embed`` names."""
     made = stage_class("embed", config.embed.name)
+    precision, backend = config.embed.precision, config.runtime.backend
+    if precision != "f32" and backend == "auto":
+        backend = "openvino"  # the one engine that can
     embedder: Embedder = made(
         config.embed.model,
         threads=threads(config),
-        backend=config.runtime.backend,
+        backend=backend,
+        precision=precision,
         max_batch=config.embed.max_batch,
     )
     return embedder
