@@ -3,7 +3,7 @@
     python tools/soak_rtsp.py --minutes 20 --out /tmp/soak a.mp4 b.mp4
 
 Prints a line every half minute: memory, what the C allocator has in use, open files, threads, pictures, age. At the end
-the slope of memory in MB an hour over the second half.
+the share of pictures that each camera's drops were, and the slope of memory in MB an hour over the second half.
 """
 
 from __future__ import annotations
@@ -97,6 +97,9 @@ def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> l
         config = Config.load(overrides=settings, values={"source.duration_s": 60 * minutes})
         run_live([f"cam{n}={server.url(path)}" for n, path in enumerate(mounts)], out / "run", config=config)
         stop.set()
+    cameras = json.loads((out / "run" / "run.json").read_text())["live"]["cameras"]
+    shares = [camera["dropped"] / max(camera["received"], 1) for camera in cameras.values()]
+    print(json.dumps({"dropped": [round(share, 3) for share in shares], "spread": round(max(shares) - min(shares), 3)}))
     return rows
 
 
