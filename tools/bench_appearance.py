@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", default="person_n")
     parser.add_argument("--embedder", default="osnet_x0_25")
-    parser.add_argument("--high", type=float, default=0.4, help="high_score; new_score is 0.1 above it")
+    parser.add_argument("--high", type=float, default=0.55, help="high_score, as in a run; new_score is 0.1 above it")
     args = parser.parse_args()
     options = {"high_score": args.high, "new_score": args.high + 0.1}
     seen = {name: look(DATA / name, args.detector, args.embedder) for name in SEQUENCES}

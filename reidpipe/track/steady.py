@@ -34,6 +34,8 @@ NEAR_OVERLAP = 0.1
 """Overlap from which a detection could be a track's."""
 MAX_COVERED = 0.4
 """A crop is clean when nobody before it hides more of it than this share."""
+LEAST_HEIGHT = 32.0
+"""Pixels: and when it is not lower than this."""
 SLACK = 0.06
 """Box heights: what a detector's box may be off while somebody is half hidden, on top of the filter's noise."""
 MEASURED_SHARE = 0.3
@@ -43,6 +45,11 @@ MEASURED_SHARE = 0.3
 def _noise(scores: Scores) -> NDArray[np.float64]:
     """A detection of score 0.8 is measured as the model says, one of 0.2 with half as much variance again."""
     return (1 - 0.5 * scores.astype(np.float64)) / 0.6
+
+
+def _clean(boxes: Boxes) -> Mask:
+    """Crops that may renew a look, bool ``(N,)``."""
+    return np.asarray((covered(boxes) < MAX_COVERED) & (boxes[:, 3] - boxes[:, 1] >= LEAST_HEIGHT))
 
 
 class Steady:
@@ -126,7 +133,8 @@ class Steady:
     def wants(self, detections: Detections, time_s: float) -> Ids:
         """Rows whose appearance would decide something: who could be confused, who is new, whose look is old.
 
-        Only trusted detections that are mostly in the open: a crop of two people decides nothing.
+        Only trusted detections. A crop that only renews a look must be clean; one that tells two people apart is taken
+        as it comes, for people are hardest to tell apart where they cover each other.
         """
         if not self._appearance or len(detections) == 0:
             return np.zeros(0, np.int64)
@@ -136,12 +144,13 @@ class Steady:
         near = share > NEAR_OVERLAP
         rows, columns = rows[near], columns[near]
         choices = np.bincount(rows, minlength=len(tracks))
-        due = self._looks.age_s(book.keys[tracks], time_s) >= self._refresh_s
-        certain = np.zeros(len(picture), np.bool_)
-        certain[columns[(choices[rows] == 1) & ~due[rows]]] = True
-        certain &= np.bincount(columns, minlength=len(picture)) == 1
-        useful = (picture.scores >= self._high) & (covered(picture.boxes) < MAX_COVERED)
-        return np.sort(picture.rows[useful & ~certain])
+        old = self._looks.age_s(book.keys[tracks], time_s) >= self._refresh_s
+        sure, stale = np.zeros(len(picture), np.bool_), np.zeros(len(picture), np.bool_)
+        sure[columns[choices[rows] == 1]] = True
+        sure &= np.bincount(columns, minlength=len(picture)) == 1
+        stale[columns[old[rows]]] = True
+        wanted = (picture.scores >= self._high) & (~sure | (stale & _clean(picture.boxes)))
+        return np.sort(picture.rows[wanted])
 
     def update(self, detections: Detections, time_s: float) -> Tracks:
         """Take one picture's detections.
@@ -207,7 +216,7 @@ class Steady:
             return
         book = self._book
         lost = book.confirmed & ~book.followed & (pairs.detection_of < 0) & self._looks.known(book.keys)
-        clean = high & picture.embedded & (covered(picture.boxes) < MAX_COVERED)
+        clean = high & picture.embedded & _clean(picture.boxes)
 
         def unlike(tracks: Ids, detections: Ids) -> Candidates:
             cost = 1 - self._looks.of(book.keys[tracks]) @ picture.vectors(detections).T
@@ -230,7 +239,7 @@ class Steady:
     def _learn(self, keys: Ids, picture: Picture, chosen: Ids) -> None:
         """Renew the looks of tracks from their detections, ``(K,)`` each, where these have a clean crop."""
         if picture.source.embedded is not None:
-            clean = picture.embedded[chosen] & (covered(picture.boxes)[chosen] < MAX_COVERED)
+            clean = picture.embedded[chosen] & _clean(picture.boxes)[chosen]
             self._looks.learn(keys[clean], picture.vectors(chosen[clean]), self._book.time_s)
         if len(self._looks) > 2 * len(self._book):
             self._looks.keep(self._book.keys)

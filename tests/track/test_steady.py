@@ -131,10 +131,18 @@ def test_steady_wants_changes_no_state() -> None:
         assert np.array_equal(a.boxes, b.boxes)
 
 
-def test_steady_wants_no_crop_that_somebody_hides() -> None:
-    boxes = np.array([[100, 100, 140, 200], [105, 105, 150, 215]], np.float32)  # the second stands before the first
-    wanted = Steady().wants(Detections(boxes, np.array([0.9, 0.9], np.float32)), 0.0)
-    assert wanted.tolist() == [1]
+def test_steady_wants_hidden_people_to_tell_them_apart_but_not_to_renew_their_look() -> None:
+    scores = np.array([0.9, 0.9], np.float32)
+    hidden = Detections(np.array([[100, 100, 140, 200], [105, 150, 200, 250]], np.float32), scores)
+    tracker = Steady(refresh_s=1.0)
+    assert tracker.wants(hidden, 0.0).tolist() == [0, 1]  # new, and whose is whose?
+    tracker.update(hidden.with_embeddings(np.array([0, 1]), np.eye(2, 8, dtype=np.float32)), 0.0)
+    assert tracker._looks.known(np.array([1, 2])).tolist() == [False, True]  # the first crop shows both
+    small = Detections(np.array([[100, 100, 112, 130], [400, 100, 440, 220]], np.float32), scores)
+    lone = Steady(refresh_s=0.5)
+    lone.update(small, 0.0)
+    lone.update(small, 0.1)
+    assert lone.wants(small, 0.8).tolist() == [1]  # a crop of thirty pixels says nothing
 
 
 def test_steady_forgets_the_looks_of_people_who_left() -> None:
