@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reidpipe.associate.diary import Album
 from reidpipe.associate.store import Store
-from reidpipe.associate.store_care import expire
+from reidpipe.associate.store_care import check, expire
+from reidpipe.associate.store_file import QUICK_CHECK_BYTES
 from reidpipe.associate.store_types import Picture
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
@@ -99,6 +100,9 @@ def _open_store(config: Config, embedder: Embedder, facts: Mapping[str, str], pr
         wait_s=settings.wait_s,
     )
     try:
+        if store.path.stat().st_size <= QUICK_CHECK_BYTES:  # what is found at the end of a long run is found too late
+            for problem in check(store):
+                raise store.file.damaged(problem)
         if settings.retain_days is not None:
             now_s = time.time()
             people, tracklets = expire(store, before_s=now_s - settings.retain_days * DAY_S, now_s=now_s)

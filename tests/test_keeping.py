@@ -142,6 +142,19 @@ def test_run_refuses_what_is_no_store(
     assert not (tmp_path / "out").exists()
 
 
+def test_run_refuses_a_store_with_a_vector_that_is_none(clip: Path, tmp_path: Path) -> None:
+    store = tmp_path / "site.db"
+    run(clip, tmp_path / "a", "--store", store)
+    db = sqlite3.connect(store)
+    db.execute("UPDATE tracklets SET vector = zeroblob(length(vector)) WHERE id = 1")
+    db.commit()
+    db.close()
+    before = store.read_bytes()
+    assert "1 vectors that are no unit vectors" in complaint(reidpipe(*command(clip, tmp_path / "b", "--store", store)))
+    assert store.read_bytes() == before
+    assert not (tmp_path / "b").exists()
+
+
 def test_run_forgets_who_is_too_old_before_it_begins(clip: Path, tmp_path: Path) -> None:
     store = tmp_path / "site.db"
     run(clip, tmp_path / "a", "--store", store)

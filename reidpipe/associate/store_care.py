@@ -101,7 +101,7 @@ def check(store: Store) -> Iterator[str]:
     bad = 0
     for vector, prototypes in store.file.all("SELECT vector, prototypes FROM tracklets"):
         bad += not _is_unit(vector, store.dim)
-        bad += prototypes is not None and len(prototypes) % (2 * store.dim) != 0
+        bad += prototypes is not None and not _are_units(prototypes, store.dim)
     if bad:
         yield f"{bad} vectors that are no unit vectors of {store.dim} numbers"
 
@@ -109,7 +109,16 @@ def check(store: Store) -> Iterator[str]:
 def _is_unit(blob: bytes, dim: int) -> bool:
     if len(blob) != 4 * dim:
         return False
-    return bool(abs(float(np.linalg.norm(np.frombuffer(blob, np.float32))) - 1.0) < 1e-3)
+    with np.errstate(all="ignore"):
+        return bool(abs(float(np.linalg.norm(np.frombuffer(blob, np.float32))) - 1.0) < 1e-3)
+
+
+def _are_units(blob: bytes, dim: int) -> bool:
+    if not blob or len(blob) % (2 * dim):
+        return False
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(np.frombuffer(blob, np.float16).reshape(-1, dim).astype(np.float32), axis=1)
+        return bool((np.abs(lengths - 1.0) < 0.01).all())
 
 
 def _delete(store: Store, people: Sequence[int], action: str, now_s: float) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from reidpipe.errors import ConfigError, SinkError
 
-__all__ = ["VERSION", "StoreFile"]
+__all__ = ["QUICK_CHECK_BYTES", "VERSION", "StoreFile"]
 
 VERSION = 1
 MAGIC = 0x72656964  # "reid", in the header of the file

@@ -229,7 +229,8 @@ def check_command(store: File) -> None:
     if problems:
         for problem in problems[:20]:
             typer.echo(problem)
-        raise ConfigError(f"{store} is damaged: {len(problems)} problems. Restore it from a copy")
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(f"{store} is damaged: {count}. Restore it from a copy")
     tracklets = sum(person.tracklets for person in people)
     typer.echo(f"{store} is whole: {len(people)} people, {tracklets} tracklets of {len(runs)} runs")
 

@@ -151,7 +151,7 @@ def test_store_check_finds_damage(store: Path, tmp_path: Path) -> None:
     db.close()
     result = reidpipe("store", "check", store)
     assert "1 vectors" in result.stdout
-    assert "is damaged: 1 problems" in complaint(result)
+    assert "is damaged: one problem" in complaint(result)
     content = bytearray(store.read_bytes())
     content[4096:8192] = bytes(range(256)) * 16
     (tmp_path / "cut.db").write_bytes(bytes(content))
