@@ -302,6 +302,15 @@ def read_caviar(root: Path, part: str) -> ReidSet:
     return _build("caviar", [(path, int(path.stem[:4]), int(int(path.stem[4:7]) > 10)) for path in images])
 
 
+def read_mars_images(root: Path, part: str) -> ReidSet:
+    """MARS for training: every frame of every tracklet of a part (see `reidpipe.reid.tracklets.read_mars`)."""
+    from reidpipe.reid.tracklets import read_mars
+
+    found = read_mars(root, part)
+    tracklets = zip(found.frames, found.persons.tolist(), found.cameras.tolist(), strict=True)
+    return _build("mars", ((path, person, camera) for paths, person, camera in tracklets for path in paths))
+
+
 def read_folder(root: Path, part: str) -> ReidSet:
     """Own images: `<root>/<part>/<person>/<image>`, or `<root>/<person>/<image>` for part `all`.
 
@@ -363,6 +372,7 @@ READERS: dict[str, Callable[[Path, str], ReidSet]] = {
     "cuhk03": read_cuhk03,
     "cuhk03_labeled": read_cuhk03_labeled,
     "cuhk03_detected": read_cuhk03_detected,
+    "mars": read_mars_images,
     "viper": read_viper,
     "grid": read_grid,
     "prid": read_prid,

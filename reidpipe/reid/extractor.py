@@ -13,6 +13,7 @@ from torch import Tensor
 from reidpipe.errors import ConfigError
 from reidpipe.reid.cache import read_image
 from reidpipe.reid.checkpoint import load_weights
+from reidpipe.reid.device import check_device
 from reidpipe.reid.embed import to_input
 from reidpipe.reid.models import build_osnet
 from reidpipe.reid.spec import OSNetSpec
@@ -39,7 +40,7 @@ class FeatureExtractor:
         batch: Pictures in one run.
 
     Raises:
-        ConfigError: Unknown architecture or colour order.
+        ConfigError: Unknown architecture or colour order, or a device that is not there.
         WeightsError: The checkpoint is not there or does not fit.
 
     Example:
@@ -61,6 +62,7 @@ class FeatureExtractor:
     ) -> None:
         if color_order not in ("bgr", "rgb"):
             raise ConfigError(f"color_order must be 'bgr' or 'rgb', got '{color_order}'")
+        check_device(device)
         self.model = build_osnet(architecture)
         load_weights(self.model, Path(weights))
         self.model.to(device).eval()

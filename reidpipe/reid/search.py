@@ -19,6 +19,7 @@ from reidpipe.reid.cache import build_cache
 from reidpipe.reid.checkpoint import read_torch_file, write_torch_file
 from reidpipe.reid.config import BatchConfig, BudgetConfig, DataConfig, Part, SoftmaxConfig, wrong_keys
 from reidpipe.reid.datasets import hold_out, merge_sets, read_set
+from reidpipe.reid.device import check_device
 from reidpipe.reid.embed import to_input
 from reidpipe.reid.interrupts import waiting_interrupts
 from reidpipe.reid.losses import SoftmaxHead
@@ -124,11 +125,12 @@ def search(config: SearchConfig, *, on_log: Report | None = None) -> OSNetSpec:
         The child.
 
     Raises:
-        ConfigError: The data does not fit the recipe.
+        ConfigError: The data does not fit the recipe, or there is no such device.
         WeightsError: The checkpoint in `output` is of another search.
         ReidpipeError: The loss is not finite; the last checkpoint is left as it was.
         KeyboardInterrupt: Ctrl-C, after the step that was going on; a checkpoint is left.
     """
+    check_device(config.device)
     run = Search(config, _data(config), on_log=on_log)
     if run.checkpoint_file.is_file():
         run.load()

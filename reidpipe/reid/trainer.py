@@ -19,6 +19,7 @@ from reidpipe.reid.batches import Batch, BatchMaker, TrainData
 from reidpipe.reid.checkpoint import export_state_dict, load_weights, read_torch_file, write_torch_file
 from reidpipe.reid.config import StageConfig, TrainConfig
 from reidpipe.reid.datasets import ReidSet, query_gallery
+from reidpipe.reid.device import check_device
 from reidpipe.reid.ema import ModelEma
 from reidpipe.reid.embed import embed_paths, to_input
 from reidpipe.reid.interrupts import waiting_interrupts
@@ -56,9 +57,10 @@ def train(
         The exported state dict, `output/model.pth`.
 
     Raises:
-        ConfigError: The data does not fit the recipe, or `output` holds another run.
+        ConfigError: The data does not fit the recipe, `output` holds another run, or there is no such device.
         ReidpipeError: The loss is not finite, or memory ran out; the last checkpoint is left as it was.
     """
+    check_device(config.device)
     prepared = prepare(config, on_progress=on_progress)
     trainer = Trainer(config, prepared.train, held_out=prepared.held_out, on_log=on_log)
     if trainer.checkpoint_file.is_file():

@@ -84,6 +84,9 @@ def test_workbench_config_errors_are_one_line(root: Path) -> None:
     assert "unknown data set 'market'" in complaint(reidpipe("train", write_recipe(root), "-s", "market=/tmp"))
     assert "--set takes key=value" in complaint(reidpipe("train", write_recipe(root), "--set", "ema"))
     assert "epoch" in complaint(reidpipe("search", write_recipe(root, epoch=3)))
+    if not torch.cuda.is_available():
+        assert "cannot use the device 'cuda' here" in complaint(reidpipe("train", write_recipe(root, device="cuda")))
+    assert "cannot use the device 'tpu9' here" in complaint(reidpipe("train", write_recipe(root, device="tpu9")))
     (root / "list.yaml").write_text("[1, 2]")
     assert "holds no keys" in complaint(reidpipe("train", root / "list.yaml"))
 

@@ -8,6 +8,8 @@ import pytest
 from scipy.io import savemat
 
 from reidpipe.errors import ConfigError
+from reidpipe.evaluate.protocols import evaluate_retrieval
+from reidpipe.reid.datasets import read_set
 from reidpipe.reid.tracklets import TrackletSet, evaluate_tracklets, pool_frames, read_mars
 from reidpipe.types import Vectors
 
@@ -30,6 +32,8 @@ def test_tracklets_mars_train_is_grouped_by_name(tmp_path: Path) -> None:
     found = read_mars(tmp_path, "train")
     assert (found.persons.tolist(), found.cameras.tolist()) == ([1, 1, 3], [1, 2, 1])
     assert [path.name for path in found.frames[0]] == ["0001C1T0001F001.jpg", "0001C1T0001F002.jpg"]
+    images = read_set("mars", tmp_path, "train")
+    assert (images.persons.tolist(), images.cameras.tolist()) == ([1, 1, 1, 3], [1, 1, 2, 1])
 
 
 def test_tracklets_mars_query_and_gallery_follow_the_tables(tmp_path: Path) -> None:
@@ -49,6 +53,12 @@ def test_tracklets_mars_query_and_gallery_follow_the_tables(tmp_path: Path) -> N
     assert (query.persons.tolist(), gallery.persons.tolist()) == ([2], [0, 2])
     assert query.frames[0] == tuple(tmp_path / "bbox_test" / "0002" / name for name in names[2:4])
     assert gallery.select([1]).cameras.tolist() == [2]
+
+    def by_person(paths: Sequence[Path]) -> Vectors:
+        return np.array([[1.0, float(path.name[:4] == "0002")] for path in paths], dtype=np.float32)
+
+    scores = evaluate_retrieval(by_person, {"mars": tmp_path})["mars"]  # as tracklets: one query of two frames
+    assert (scores.queries, scores.rank(1), scores.mean_ap) == (1, 1.0, 1.0)
 
 
 def test_tracklets_mars_errors(tmp_path: Path) -> None:
