@@ -42,6 +42,10 @@ GLIMPSE = 0.4
 """Quality of a tracklet below which it is a glimpse; at half of it the doubt is full."""
 
 
+BRIEF = 0.15
+"""Share of the time that people are usually seen; who is seen for less is rather a piece of somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the user asked for.
@@ -101,7 +105,7 @@ def _resolve(scene: Scene, gathered: Gathered, rules: Rules) -> tuple[Ids, Weigh
     for number in range(ROUNDS):
         looks = look(scene, gathered, size=size)
         weighed = weigh(scene, gathered, looks, _prior(scene, gathered, looks, rules, expected=prior, size=size))
-        before, labels = labels, _group(scene, weighed)
+        before, labels = labels, _group(scene, weighed, _doubt(scene, labels))
         if number and np.array_equal(before, labels):
             break
         prior, size = _crowd(scene, labels)
@@ -122,15 +126,28 @@ def _prior(scene: Scene, gathered: Gathered, looks: Looks, rules: Rules, *, expe
     return max(min(prior, _strangers_prior(looks, rules.false_match_rate)), prior - MOST_SHIFT)
 
 
-def _group(scene: Scene, weighed: Weighed) -> Ids:
+def _group(scene: Scene, weighed: Weighed, doubt: Wide) -> Ids:
     pairs, odds = weighed.pairs, weighed.odds
     # Edges near the floor say no more than no edge at all.
     kept = odds > weighed.floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
     graph = Graph(len(scene), pairs[kept], odds[kept], weighed.floor, scene.quality)
-    # A glimpse of somebody new is less likely than a glimpse of somebody known.
-    doubt = MOST_DOUBT * np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
     spans = [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets]
     return cluster(graph, spans, alone=doubt, owners=scene.owners)
+
+
+def _doubt(scene: Scene, labels: Ids) -> Wide:
+    """Log-odds against each tracklet being all there is of somebody, ``(N,)``.
+
+    A glimpse of somebody new is less likely than a glimpse of somebody known: of one bad crop, or where people are
+    usually seen for much longer (``labels`` says for how long).
+    """
+    bad = np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
+    seconds = np.asarray([t.last_s - t.first_s for t in scene.tracklets])
+    whole = np.bincount(labels, seconds)[labels]
+    order = np.argsort(whole, kind="stable")
+    usual = float(whole[order][np.searchsorted(np.cumsum(seconds[order]), 0.5 * seconds.sum())])
+    brief = np.clip(1.0 - seconds / max(BRIEF * usual, 1e-6), 0.0, 1.0)
+    return np.asarray(MOST_DOUBT * np.maximum(bad, brief))
 
 
 def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:

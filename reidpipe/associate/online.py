@@ -76,9 +76,9 @@ class OnlineAssociator:
         window_s: float = 0.5,
         delay_s: float = 2.0,
         enough: float = 0.6,
-        margin: float = 2.0,
+        margin: float = 1.0,
         review_s: float = 10.0,
-        review_tracklets: int = 150,
+        review_tracklets: int = 1000,
         false_match_rate: float = 0.01,
         max_identities: int = 100_000,
         max_members: int = 12,
@@ -105,7 +105,7 @@ class OnlineAssociator:
         self._dirty: set[TrackKey] = set()
         self._next_s: float | None = None
         self._offsets = dict(offsets or {})
-        self._review = Review(limit=review_tracklets, rules=rules, views=Views(read_planes(planes)))
+        self._review = Review(limit=review_tracklets, rules=rules, views=Views(read_planes(planes)), margin=margin)
         self._review_s = review_s
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
@@ -168,6 +168,8 @@ class OnlineAssociator:
             if track is not None and not track.tracklet.closed:
                 self._tracks[key] = _Track(track.tracklet, track.since_s, told=track.told)
         self._dirty &= self._tracks.keys()
+        if self._diary is not None:
+            self._diary.silence(gone)
 
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own."""

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reidpipe.associate.decide import Rules, decide
 from reidpipe.associate.evidence import Views
 from reidpipe.associate.gallery import Gallery, Member
 from reidpipe.associate.scene import see
+from reidpipe.associate.weigh import Weighed
 from reidpipe.types import Ids, TrackKey, Tracklet
 
 __all__ = ["Review"]
+
+Wide = NDArray[np.float64]
 
 ELDERS = 2
 """Older tracks of each identity that are looked at again together with the recent ones."""
@@ -25,13 +29,15 @@ class Review:
     Args:
         limit: most tracklets to keep; the ones that ended first go.
         rules: what the user asked for.
+        margin: log-odds by which another identity has to be better before a track changes.
         views: which views overlap, as far as it is known.
     """
 
-    def __init__(self, *, limit: int, rules: Rules, views: Views) -> None:
+    def __init__(self, *, limit: int, rules: Rules, views: Views, margin: float = 0.0) -> None:
         self.limit = limit
         self.recent: dict[TrackKey, Tracklet] = {}
         self._rules = rules
+        self._margin = margin
         self._views = views
         self._news = 0
         self.report: dict[str, Any] = {}
@@ -66,12 +72,31 @@ class Review:
         scene = see([*known, *(t for _, t in older.values())])
         decision = decide(scene, rules=self._rules, views=self._views)
         labels, self.report = decision.labels, decision.report
-        names = _names(labels, [own[t.key] for t in scene.tracklets], scene.quality.tolist())
+        before = np.asarray([own[t.key] for t in scene.tracklets])
+        names = _names(labels, before.tolist(), scene.quality.tolist())
+        gains = _gains(scene.quality, labels, before, decision.weighed)
+        beside = scene.together[before[scene.together[:, 0]] == before[scene.together[:, 1]]]
+        gains[beside.ravel()] = np.inf  # seen beside who they were taken for: they have to part
         return {
             t.key: (own[t.key], names[label])
-            for t, label in zip(scene.tracklets, labels.tolist(), strict=True)
-            if names[label] != own[t.key] and t.key.track_id >= 0
+            for t, label, gain in zip(scene.tracklets, labels.tolist(), gains.tolist(), strict=True)
+            if names[label] != own[t.key] and t.key.track_id >= 0 and gain >= self._margin
         }
+
+
+def _gains(weights: Wide, labels: Ids, before: Ids, weighed: Weighed) -> Wide:
+    """By how much each track fits those it is with now better than those it was with and leaves, log-odds ``(N,)``.
+
+    Those who go together do not leave each other. Nobody on one side counts as even odds.
+    """
+    i, j = np.concatenate([weighed.pairs, weighed.pairs[:, ::-1]]).T
+    odds = np.concatenate([weighed.odds, weighed.odds])
+    here, there = np.zeros(len(labels)), np.zeros(len(labels))
+    for out, chosen in ((here, labels[i] == labels[j]), (there, (before[i] == before[j]) & (labels[i] != labels[j]))):
+        total = np.bincount(i[chosen], odds[chosen] * weights[j[chosen]], minlength=len(labels))
+        mass = np.bincount(i[chosen], weights[j[chosen]], minlength=len(labels))
+        out[:] = np.divide(total, mass, out=np.zeros(len(labels)), where=mass > 0)
+    return here - there
 
 
 def _elders(identities: set[int], gallery: Gallery, recent: set[TrackKey]) -> dict[TrackKey, tuple[int, Tracklet]]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from reidpipe.associate.calibrate import ODD_ONES, Calibration, Scale, wilson
-from reidpipe.associate.decide import _even_out
+from reidpipe.associate.decide import _doubt, _even_out
+from reidpipe.associate.scene import see
+from reidpipe.types import TrackKey, Tracklet
 
 
 def test_calibration_limit_is_where_the_odds_are_even() -> None:
@@ -46,3 +48,21 @@ def test_scale_of_nothing_is_the_shipped_one() -> None:
 def test_wilson_is_honest_about_no_trial() -> None:
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
     assert 0.0 < wilson(0, 20).high < 0.2
+
+
+def _stay(number: int, first_s: float, last_s: float, *, quality: float = 0.8) -> Tracklet:
+    vector = np.eye(1, 8, number % 8, dtype=np.float32)[0]
+    return Tracklet(TrackKey("cam", number), vector, 5, quality, first_s, last_s, closed=True)
+
+
+def test_doubt_is_about_glimpses_where_people_stay_long() -> None:
+    scene = see([_stay(0, 0, 20), _stay(1, 30, 50), _stay(2, 60, 60.5), _stay(3, 70, 90, quality=0.1)])
+    long, also_long, brief, bad = _doubt(scene, np.arange(4)).tolist()
+    assert (long, also_long) == (0.0, 0.0)
+    assert brief > 3.0
+    assert bad == pytest.approx(4.0)
+
+
+def test_doubt_is_about_nobody_where_everybody_passes_quickly() -> None:
+    scene = see([_stay(i, 10.0 * i, 10.0 * i + 1.5) for i in range(6)])
+    assert _doubt(scene, np.arange(6)).tolist() == [0.0] * 6
