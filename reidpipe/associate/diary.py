@@ -115,6 +115,7 @@ class Diary:
         self._ids: dict[TrackKey, int] = {}
         self._due: dict[TrackKey, None] = {}
         self._written_s: dict[TrackKey, float] = {}
+        self._silent: set[TrackKey] = set()
         self._recalled = 0
         self._changes = store.changes()
         self._audited = max((row for row, _ in store.audit()), default=0)
@@ -128,6 +129,10 @@ class Diary:
     def note(self, tracklet: Tracklet) -> None:
         """Take a tracklet."""
         key = tracklet.key
+        if key in self._silent:
+            if tracklet.closed:
+                self._silent.discard(key)
+            return
         self._tracklets.pop(key, None)
         self._tracklets[key] = tracklet
         said_s = self._written_s.get(key)
@@ -201,6 +206,16 @@ class Diary:
                 self._gallery.put(kept.global_id, self._recalled_member(kept))
         return moves
 
+    def silence(self, keys: Iterable[TrackKey]) -> None:
+        """Tracks of somebody forgotten that go on: they began before that, so they are not written any more."""
+        for key in keys:
+            known = self._tracklets.pop(key, None)
+            for held in (self._ids, self._written_s, self._due):
+                held.pop(key, None)
+            if known is not None and not known.closed:
+                self._silent.add(key)
+        self._album.drop(keys)
+
     def _expire(self) -> bool:
         """Delete who is too old, once an hour; True when somebody was."""
         if self._retain_days is None or time.monotonic() < self._expired_at + EXPIRE_S:
@@ -212,9 +227,7 @@ class Diary:
 
     def _forget(self, global_id: int) -> None:
         self._gallery.forget(global_id)
-        for key in [key for key, own in self._ids.items() if own == global_id]:
-            self._due.pop(key, None)
-            del self._ids[key]
+        self.silence([key for key, own in self._ids.items() if own == global_id])
 
     def _reload(self, people: set[int], kept: Sequence[Kept], merged: dict[int, int]) -> list[Move]:
         """Some people as the store has them now."""

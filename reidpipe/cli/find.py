@@ -62,7 +62,7 @@ def find_command(
     chosen = choose_person(photo, finder, box=place, person=person)
     matches = rank(chosen.vector(net), gallery)
     if store is not None:
-        matches[:top] = _saved(with_pictures(matches[:top], store), pictures)
+        matches[:top] = _saved(with_pictures(matches[:top], gallery, store), pictures)
     if sheet is not None:
         write_sheet(sheet, chosen, matches[:top])
     if json:

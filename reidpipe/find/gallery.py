@@ -14,7 +14,7 @@ from reidpipe.associate.store import Store
 from reidpipe.associate.store_types import Kept, Run
 from reidpipe.errors import ConfigError, ReidpipeError
 from reidpipe.report.results import Person, read_people, read_run, read_vectors
-from reidpipe.types import Ids, Tracklet, Vectors
+from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
 
 if TYPE_CHECKING:
     from reidpipe.find.ranking import Match
@@ -75,6 +75,8 @@ class Gallery:
         owners: int64 ``(N,)`` row of ``people`` that each vector belongs to.
         cameras: int64 ``(N,)`` number of the camera that each vector comes from, any numbering from 0.
         sha256: of the embedder's file; empty when it is not known.
+        pictures: one for each vector, or none at all: the JPEG file of that stay, or None.
+        tracks: one for each vector, in a store: run and track.
     """
 
     source: str
@@ -84,6 +86,8 @@ class Gallery:
     owners: Ids
     cameras: Ids
     sha256: str = ""
+    pictures: tuple[Path | None, ...] = ()
+    tracks: tuple[tuple[int, TrackKey], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
@@ -129,6 +133,7 @@ def load_gallery(folder: Path | str) -> Gallery:
         owners=np.repeat(np.arange(len(people)), [len(person.visits) for person in people]).astype(np.int64),
         cameras=np.array([numbers[visit.key.camera] for visit in visits], np.int64),
         sha256=str(facts.get("sha256", "")),
+        pictures=tuple(_inside(path, visit.thumbnail) for visit in visits),
     )
 
 
@@ -160,20 +165,36 @@ def load_store(path: Path | str) -> Gallery:
         owners=np.searchsorted(people, [k.global_id for k in kept]).astype(np.int64),
         cameras=np.array([numbers[k.tracklet.key.camera] for k in kept], np.int64),
         sha256=store.sha256,
+        tracks=tuple((k.run, k.tracklet.key) for k in kept),
     )
 
 
-def with_pictures(matches: Sequence[Match], path: Path | str) -> list[Match]:
-    """The matches, each with the best picture that a store keeps of that person.
+def with_pictures(matches: Sequence[Match], gallery: Gallery, path: Path | str) -> list[Match]:
+    """The matches, each with the picture that a store keeps of the track most like the photo, else the best picture.
 
     Raises:
         ConfigError: the store cannot be read.
     """
     with Store.open(Path(path), readonly=True) as store:
         return [
-            replace(match, candidate=replace(match.candidate, thumbnail=store.picture(match.candidate.global_id)))
+            replace(match, candidate=replace(match.candidate, thumbnail=_picture(store, match, gallery)))
             for match in matches
         ]
+
+
+def _picture(store: Store, match: Match, gallery: Gallery) -> bytes | None:
+    own = store.pictures(match.candidate.global_id)
+    if not own:
+        return None
+    wanted = own.get(gallery.tracks[match.row])
+    return wanted.jpeg if wanted is not None else max(own.values()).jpeg
+
+
+def _inside(folder: Path, name: str | None) -> Path | None:
+    """A file of a run, if that is what the name says."""
+    if name is None or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        return None
+    return folder / name
 
 
 def _sightings(kept: Sequence[Kept], runs: Mapping[int, Run]) -> tuple[Sighting, ...]:
@@ -201,7 +222,4 @@ def _candidate(folder: Path, person: Person) -> Candidate:
         here = [visit for visit in person.visits if visit.key.camera == camera]
         first_s, last_s = min(visit.first_s for visit in here), max(visit.last_s for visit in here)
         sightings.append(Sighting(camera, first_s, last_s, len(here)))
-    thumbnail = None
-    if person.thumbnail and (folder / person.thumbnail).resolve().is_relative_to(folder.resolve()):
-        thumbnail = folder / person.thumbnail
-    return Candidate(person.global_id, tuple(sightings), thumbnail, person.name)
+    return Candidate(person.global_id, tuple(sightings), _inside(folder, person.thumbnail), person.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,14 @@ class Match:
         similarity: highest cosine between the photo and any vector of the identity, -1..1.
         mean_similarity: cosine to the mean of its vectors.
         probability: that the photo shows this identity, 0..1, see ``rank``.
+        row: of the gallery: the vector of the highest cosine.
     """
 
     candidate: Candidate
     similarity: float
     mean_similarity: float
     probability: float
+    row: int = 0
 
 
 def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Match]:
@@ -75,7 +77,19 @@ def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Matc
     mean = np.clip(means @ query / np.where(lengths > 1e-9, lengths, 1.0), -1.0, 1.0)
     chances = _probabilities(query, gallery, present)
     order = np.lexsort((np.arange(count), -best, -chances))
-    return [Match(gallery.people[i], float(best[i]), float(mean[i]), float(chances[i])) for i in order]
+    rows = np.lexsort((np.arange(len(cosines)), -cosines, gallery.owners))
+    nearest = rows[np.searchsorted(gallery.owners[rows], np.arange(count))]
+    return [
+        Match(_shown(gallery, i, nearest[i]), float(best[i]), float(mean[i]), float(chances[i]), int(nearest[i]))
+        for i in order
+    ]
+
+
+def _shown(gallery: Gallery, person: int, row: int) -> Candidate:
+    """The candidate with the picture of the stay that is most like the photo, where there is one."""
+    who = gallery.people[person]
+    picture = gallery.pictures[row] if gallery.pictures else None
+    return who if picture is None else replace(who, thumbnail=picture)
 
 
 def _probabilities(query: Vectors, gallery: Gallery, present: float) -> Wide:

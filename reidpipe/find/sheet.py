@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,7 +138,8 @@ def _fitted(line: str) -> str:
     """What OpenCV's font can draw and the tile can hold."""
     import cv2
 
-    text = line.encode("ascii", "replace").decode()
+    text = "".join(c for c in unicodedata.normalize("NFKD", line) if not unicodedata.combining(c))
+    text = text.encode("ascii", "replace").decode()
     while text and cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] > TILE_WIDTH - 4:
         text = text.removesuffix("..")[:-1] + ".."
         if len(text) <= 3:

@@ -108,6 +108,22 @@ def test_diary_forgets_who_is_forgotten(tmp_path: Path) -> None:
         assert vector not in path.read_bytes()
 
 
+def test_diary_writes_nothing_more_of_a_track_that_began_before_it_was_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with opened(path) as store:
+        live = online(store)
+        first = ids(live.update([seen("gate", i, i, 0.0, closed=i > 0) for i in range(4)], 6.0))
+        gone = first[TrackKey("gate", 0)]
+        forget(store, [gone], now_s=1.0)
+        live.forget(gone)  # as the status page does: by the run itself
+        anew = ids(live.update([seen("gate", 0, 0, 0.0, closed=False)], 12.0))
+        anew |= ids(live.update([seen("gate", 0, 0, 0.0)], 13.0))
+        assert anew[TrackKey("gate", 0)] not in first.values()  # still followed, under another number
+        live.close()
+        assert ("gate", 0) not in kept(store)
+        assert np.eye(DIM, dtype=np.float32)[0].tobytes() not in path.read_bytes()
+
+
 def test_diary_waits_for_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with opened(path, wait_s=0.0) as store:
