@@ -148,6 +148,8 @@ def measure(fault: Fault, clips: list[Path], seconds: float) -> Rates:
             fault.end()
             after = rate(progress, seconds)
             until(lambda: any("again" in note for note in progress.notes), patience_s=60)
+            happened = len((fault.out / "events.jsonl").read_text().splitlines())
+            until(lambda: len(fault.delivered()) >= happened, patience_s=60)  # what waited is delivered, all of it
         finally:
             stop.set()
             runner.join()
