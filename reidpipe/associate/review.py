@@ -69,7 +69,9 @@ class Review:
         if len(known) < 2:
             return {}
         own = {t.key: ids[t.key] for t in known} | {key: g for key, (g, _) in older.items()}
-        scene = see([*known, *(t for _, t in older.values())])
+        # Whom earlier runs told apart in the store stays apart.
+        kept = {key: g for key, (g, _) in older.items() if key.track_id < 0}
+        scene = see([*known, *(t for _, t in older.values())], owners=kept)
         decision = decide(scene, rules=self._rules, views=self._views)
         labels, self.report = decision.labels, decision.report
         before = np.asarray([own[t.key] for t in scene.tracklets])
