@@ -119,6 +119,10 @@ class Gallery:
         self._matrix: Vectors = np.zeros((0, 0), np.float32)
         self._clean_at = 0.0
         self._stale: list[int] = []
+        self._asked: dict[TrackKey, int] = {}
+        self._queries: Vectors = np.zeros((0, 0), np.float32)
+        self._answers: Vectors = np.zeros((0, 0), np.float32)
+        self._changed: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.people)
@@ -127,14 +131,41 @@ class Gallery:
         """Global ids, in the order of the columns of ``similarity``."""
         return self._rows
 
-    def similarity(self, camera: str, vectors: Vectors) -> NDArray[np.float64]:
+    def similarity(self, camera: str, vectors: Vectors, *, keys: Sequence[TrackKey] = ()) -> NDArray[np.float64]:
         """Cosine of each vector to each identity, bias removed, on the common scale, float64 ``(N, M)``; columns as in
         ``ids``.
+
+        Args:
+            camera: of all of them.
+            vectors: float32 ``(N, D)``.
+            keys: their tracks, when ``look_up`` was told of all of them.
         """
         if not self._rows:
             return np.zeros((len(vectors), 0))
+        if keys:
+            return self.scale.apply(self._looked_up([self._asked[key] for key in keys]).astype(np.float64))
         queries = np.stack([self.means.clean(camera, vector) for vector in vectors]).astype(np.float32)
         return self.scale.apply((queries @ self._matrix[: len(self._rows)].T).astype(np.float64))
+
+    def look_up(self, tracks: Sequence[tuple[TrackKey, NDArray[np.float32]]]) -> None:
+        """Compare tracks of all cameras at once: with many identities the memory is what takes time.
+
+        Holds until camera means change. Identities that change meanwhile are compared again.
+        """
+        self._asked = {key: i for i, (key, _) in enumerate(tracks)}
+        self._changed = set()
+        if tracks:
+            self._queries = np.stack([self.means.clean(k.camera, v) for k, v in tracks]).astype(np.float32)
+            self._answers = self._queries @ self._matrix[: len(self._rows)].T if self._rows else self._queries[:, :0]
+
+    def _looked_up(self, asked: list[int]) -> NDArray[np.float32]:
+        count = len(self._rows)
+        raw = np.zeros((len(asked), count), np.float32)
+        known = min(count, self._answers.shape[1])
+        raw[:, :known] = self._answers[asked, :known]
+        stale = sorted({row for row in self._changed if row < count} | set(range(known, count)))
+        raw[:, stale] = self._queries[asked] @ self._matrix[stale].T
+        return raw
 
     def similarity_without(self, global_id: int, member: Member) -> float | None:
         """Cosine of a member to the rest of its identity; None when it is alone."""
@@ -246,6 +277,7 @@ class Gallery:
 
     def _refresh(self, person: _Person) -> None:
         self._matrix[person.row] = self._mean(list(person.members.values()))
+        self._changed.add(person.row)
 
     def _grow(self, dim: int) -> None:
         if len(self._rows) > len(self._matrix):
@@ -274,3 +306,4 @@ class Gallery:
             self._rows[row] = last
             self.people[last].row = row
             self._matrix[row] = self._matrix[len(self._rows)]
+            self._changed.add(row)
