@@ -56,7 +56,7 @@ def _refined(
     followed: Iterator[tuple[int, float, Detections, Tracks]], sequence: Sequence, settings: RefineSettings
 ) -> MotRows:
     history = History.collect((time_s, found, tracks) for _, time_s, found, tracks in followed)
-    limits = settings.model_dump(include={"fill_gap_s", "min_length_s"})
+    limits = settings.model_dump(include={"fill_gap_s", "join_gap_s", "min_length_s"})
     better = refine(history, sequence.times_s, **limits).history
     frames = sequence.frames[np.searchsorted(sequence.times_s, better.times_s)]
     return MotRows.from_table(_table(frames, better.track_ids, better.boxes, better.scores))

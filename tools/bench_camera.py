@@ -1,0 +1,90 @@
+"""What following the camera is worth, and what it costs: MOT17-13 from a bus, and which cameras are found to be fixed.
+
+    OMP_NUM_THREADS=1 python -m tools.bench_camera
+
+Each tracker gets the same detections: with nothing done about the camera, with its movement read from the people, and
+told it by sparse flow as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidpipe.evaluate.mot import count_sequence
+from reidpipe.evaluate.mot_text import MotRows, read_mot
+from reidpipe.evaluate.paired import PairedSequence
+from reidpipe.track.flow import CameraMotion
+from reidpipe.track.steady import Steady
+from reidpipe.types import Detections, Image
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mot"
+FIXED = {"TUD-Campus": 25.0, "TUD-Stadtmitte": 25.0, "KITTI-17": 10.0}
+BUS, BUS_FPS = "MOT17-13", 25.0
+Found = list[Detections]
+Warps = dict[int, NDArray[np.float64]]
+
+
+def images(name: str) -> list[Image]:
+    import cv2
+
+    video, found = cv2.VideoCapture(str(DATA / name / f"{name}.mp4")), []
+    while (picture := video.read())[0]:
+        found.append(np.asarray(picture[1], np.uint8))
+    return found
+
+
+def watch(name: str, fps: float, people: Found | None = None) -> Warps:
+    """Where each picture moved to from the one before; prints what was found and its cost."""
+    motion, warps, costs = CameraMotion(), Warps(), []
+    for k, image in enumerate(images(name)):
+        boxes = Detections.empty().boxes if people is None else people[k].boxes
+        start = time.thread_time()
+        warp = motion.update(image, boxes, k / fps)
+        costs.append(1e3 * (time.thread_time() - start))
+        if warp is not None:
+            warps[k] = warp
+    print(f"{name}: {motion.state}, {motion.moved} of {motion.looks} looks moved, {np.median(costs):.2f} ms a picture")
+    return warps
+
+
+def score(found: Found, warps: Warps | None, *, moving_camera: bool, step: int) -> str:
+    tracker, rows, path = Steady(moving_camera=moving_camera), [np.zeros((0, 7))], np.eye(3)
+    for k, detections in enumerate(found):
+        if warps is not None and k in warps:
+            path = np.vstack((warps[k], (0, 0, 1))) @ path
+        if k % step:
+            continue
+        if warps is not None:
+            tracker.camera_moved(path[:2])
+        path = np.eye(3)
+        tracks = tracker.update(detections, k / BUS_FPS)
+        corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
+        rows.append(np.column_stack((np.full(len(tracks), k + 1), tracks.track_ids, corner, size, tracks.scores)))
+    truth = read_mot(DATA / BUS / "gt" / "gt.txt")
+    truth = truth[(truth.frames - 1) % step == 0]
+    scores = count_sequence(PairedSequence.of(truth, MotRows.from_table(np.concatenate(rows)))).scores()
+    figures = " / ".join(f"{scores[name]:.1f}" for name in ("HOTA", "MOTA", "IDF1"))
+    return f"{figures}, {scores['IDSW']} switches"
+
+
+def main() -> None:
+    for name, fps in FIXED.items():
+        watch(name, fps)
+    rows = read_mot(DATA / BUS / "det" / "det_YOLOX_ablation_raw.txt.gz")
+    edges = np.searchsorted(rows.frames, np.arange(1, 752))
+    boxes, scores = rows.boxes.astype(np.float32), np.minimum(rows.scores, 1).astype(np.float32)
+    found = [Detections(boxes[a:b], scores[a:b]) for a, b in itertools.pairwise(edges)]
+    warps = watch(BUS, BUS_FPS, found)
+    for step in (1, 5):
+        print(f"every {step}. picture, nothing:        {score(found, None, moving_camera=False, step=step)}")
+        print(f"every {step}. picture, from people:    {score(found, None, moving_camera=True, step=step)}")
+        print(f"every {step}. picture, flow as well:   {score(found, warps, moving_camera=True, step=step)}")
+
+
+if __name__ == "__main__":
+    main()
