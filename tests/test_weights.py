@@ -11,7 +11,7 @@ import yaml
 from reidpipe import weights
 from reidpipe.embed.osnet import OSNetEmbedder
 from reidpipe.errors import WeightsError
-from reidpipe.weights import check_file, entry, find_file, load_manifest, resolve, user_folder, verify
+from reidpipe.weights import check_file, entry, find_file, load_manifest, model_sha256, resolve, user_folder, verify
 from tests.runtime import nets
 from tools import add_weights
 
@@ -227,3 +227,15 @@ def test_weights_tool_refuses_to_guess(
     assert add(folder, net, "--name", "bare", *arguments) == 2
     assert words in capsys.readouterr().err
     assert "bare" not in load_manifest().names()
+
+
+def test_weights_sha256_of_a_model_covers_all_its_files(tmp_path: Path) -> None:
+    (tmp_path / "one.onnx").write_bytes(b"net")
+    assert model_sha256(tmp_path / "one.onnx") == hashlib.sha256(b"net").hexdigest()
+    (tmp_path / "ir").mkdir()
+    (tmp_path / "ir" / "net.xml").write_bytes(b"<net/>")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        model_sha256(tmp_path / "ir" / "net.xml")
+    (tmp_path / "ir" / "net.bin").write_bytes(b"numbers")
+    both = model_sha256(tmp_path / "ir" / "net.xml")
+    assert both == model_sha256(tmp_path / "ir") == hashlib.sha256(b"<net/>numbers").hexdigest()

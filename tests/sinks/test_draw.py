@@ -101,3 +101,12 @@ def test_draw_refuses_numbers_out_of_range() -> None:
         Annotator(trace_s=-1)
     with pytest.raises(ConfigError):
         Annotator(fps=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"), [("Zoë Ångström", "Zoe Angstrom"), ("李", "7"), ("  ", "7"), ("A" * 99, "A" * 24)]
+)
+def test_draw_labels_people_by_name_as_far_as_the_font_goes(name: str, drawn: str) -> None:
+    annotator = Annotator(names={7: name})
+    assert annotator._label(7, 1) == drawn
+    assert annotator._label(8, 1) == "8"

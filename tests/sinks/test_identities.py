@@ -92,10 +92,19 @@ def test_identities_thumbnails_best_of_all_and_of_each_camera(tmp_path: Path) ->
     keeper.close()
     assert first["thumbnail"] == "thumbnails/1.jpg"
     assert first["thumbnails"] == {"a": "thumbnails/1-1.jpg", "b": "thumbnails/1.jpg"}
+    assert [t["thumbnail"] for t in first["tracklets"]] == ["thumbnails/1-1.jpg", "thumbnails/1.jpg"]
     assert (second["thumbnail"], second["thumbnails"]) == (None, {})
+    assert all("thumbnail" not in t for t in second["tracklets"])
     for camera, fill in (("a", 50), ("b", 150)):
         image = cv2.imread(str(tmp_path / first["thumbnails"][camera]))
         assert float(np.asarray(image).mean()) == pytest.approx(fill, abs=2)
+
+
+def test_identities_say_the_names_that_there_are(tmp_path: Path) -> None:
+    write_identities(tmp_path, TRACKLETS, LINKS, names={2: "Zoë", 9: "nobody here"})
+    record = json.loads((tmp_path / "identities.json").read_text())
+    jsonschema.Draft202012Validator(load_schema("identities")).validate(record)
+    assert [one.get("name") for one in record["identities"]] == [None, "Zoë"]
 
 
 def test_identities_of_nobody(tmp_path: Path) -> None:
