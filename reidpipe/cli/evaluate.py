@@ -67,6 +67,9 @@ def mtmc(
     result: Annotated[Path, typer.Argument(help="Folder with the result of each camera, for instance out/mot.")],
     against: Against = None,
     min_visibility: Visibility = 0.0,
+    confusions: Annotated[
+        Path | None, typer.Option(help="Write an HTML page of the people that were split or merged, with pictures.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The same over several cameras jointly: one person is one id everywhere."""
@@ -78,6 +81,8 @@ def mtmc(
         if path is not None
     }
     _print(reports, as_json=as_json)
+    if confusions is not None:
+        _confusions(truth, result, confusions, min_visibility=min_visibility)
 
 
 @app.command()
@@ -142,6 +147,27 @@ def _retrieval_json(scores: Mapping[str, RetrievalScores]) -> dict[str, dict[str
         name: {"queries": one.queries, **{f"rank{k}": one.rank(k) for k in (1, 5, 10, 20)}, "mAP": one.mean_ap}
         for name, one in scores.items()
     }
+
+
+def _confusions(truth: Path, result: Path, page: Path, *, min_visibility: float) -> None:
+    """The page, and its summary in a few lines on standard error."""
+    from reidpipe.evaluate.confusions import find_confusions, write_confusions
+    from reidpipe.evaluate.mtmc import camera_files
+
+    found = find_confusions(camera_files(truth), camera_files(result), min_visibility=min_visibility)
+    write_confusions(page, found, run=result.parent)
+    scores = found.scores
+    typer.echo(
+        f"pieces: pairwise F1 {100 * scores.pair_f1:.1f}, purity {100 * scores.purity:.1f},"
+        f" completeness {100 * scores.completeness:.1f}",
+        err=True,
+    )
+    for person, parts in sorted(found.split.items()):
+        ids = ", ".join(f"{part.global_id} ({part.total} boxes)" for part in parts)
+        typer.echo(f"person {person} has {len(parts)} ids: {ids}", err=True)
+    for global_id, parts in sorted(found.merged.items()):
+        people = ", ".join(f"{part.person} ({part.total} boxes)" for part in parts)
+        typer.echo(f"id {global_id} is {len(parts)} people: {people}", err=True)
 
 
 def _print(found: Mapping[str, MotReport], *, as_json: bool) -> None:
