@@ -117,6 +117,7 @@ class Diary:
         self._written_s: dict[TrackKey, float] = {}
         self._silent: set[TrackKey] = set()
         self._recalled = 0
+        self._forgotten: list[int] = []
         self._changes = store.changes()
         self._audited = max((row for row, _ in store.audit()), default=0)
         self._row = store.newest_row()
@@ -225,7 +226,13 @@ class Diary:
         _, tracklets = expire(self._store, before_s=now_s - 86400.0 * self._retain_days, now_s=now_s)
         return tracklets > 0
 
+    def take_forgotten(self) -> list[int]:
+        """Whom others deleted from the store, since this was last asked."""
+        gone, self._forgotten = self._forgotten, []
+        return gone
+
     def _forget(self, global_id: int) -> None:
+        self._forgotten.append(global_id)
         self._gallery.forget(global_id)
         self.silence([key for key, own in self._ids.items() if own == global_id])
 

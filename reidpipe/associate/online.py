@@ -109,6 +109,7 @@ class OnlineAssociator:
         self._review_s = review_s
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
+        self._forgotten: list[int] = []
         self._numbers = Numbers(store)
         self._write = write
         self._diary = (
@@ -171,6 +172,11 @@ class OnlineAssociator:
         if self._diary is not None:
             self._diary.silence(gone)
 
+    def take_forgotten(self) -> list[int]:
+        """Identities that others deleted from the store, each told once."""
+        gone, self._forgotten = self._forgotten, []
+        return gone
+
     def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
         """Give each of these tracks, which never had a tracklet, an identity of its own."""
         links = [Link(key, self._numbers.take(), 1.0, time_s) for key in keys]
@@ -198,6 +204,9 @@ class OnlineAssociator:
             if key in self._ids:
                 self._ids[key] = new
             links.append(Link(key, new, 1.0, time_s, old))
+        for global_id in [] if self._diary is None else self._diary.take_forgotten():
+            self.forget(global_id)
+            self._forgotten.append(global_id)
         return links
 
     def _decide(self, time_s: float, *, force: bool) -> list[Link]:
@@ -208,6 +217,7 @@ class OnlineAssociator:
         for key in changed:
             links += self._correct(self._tracks[key], time_s)
         ready = [key for key in open_keys if force or self._ready(self._tracks[key], time_s)]
+        self._gallery.look_up([(key, self._tracks[key].tracklet.vector) for key in ready])
         for camera in sorted({key.camera for key in ready}):
             links += self._assign([self._tracks[key] for key in ready if key.camera == camera], time_s)
         self._dirty.clear()
@@ -246,13 +256,14 @@ class OnlineAssociator:
             return self._threshold
         return self._calibration.limit(max(-float(np.log(max(len(self._gallery), 2))), LEAST_PRIOR))
 
-    def _odds(self, camera: str, tracks: list[_Track]) -> NDArray[np.float64]:
-        similarity = self._gallery.similarity(camera, np.stack([t.tracklet.vector for t in tracks]))
+    def _odds(self, camera: str, tracks: list[_Track], keys: Sequence[TrackKey] = ()) -> NDArray[np.float64]:
+        vectors = np.stack([t.tracklet.vector for t in tracks])
+        similarity = self._gallery.similarity(camera, vectors, keys=keys)
         return self._calibration.log_odds(similarity) - self._calibration.log_odds(np.asarray(self._limit()))
 
     def _assign(self, tracks: list[_Track], time_s: float) -> list[Link]:
         """The best one-to-one choice for the undecided tracks of one camera; who fits nobody is somebody new."""
-        odds = self._odds(tracks[0].tracklet.key.camera, tracks)
+        odds = self._odds(tracks[0].tracklet.key.camera, tracks, [track.tracklet.key for track in tracks])
         ids = self._gallery.ids()
         columns = np.flatnonzero((odds > 0).any(axis=0))
         odds = odds[:, columns]
