@@ -95,6 +95,7 @@ class Pipeline:
         self._every = every
         self._make_watch = camera_watch
         self._watches: dict[str, CameraWatch] = {}
+        self._people: dict[str, Boxes] = {}
         self._trackers: dict[str, Tracker] = {}
         self._last: dict[str, Frame] = {}
         self._global_ids: dict[TrackKey, int] = {}
@@ -226,6 +227,14 @@ class Pipeline:
         """What the associator says about how it decided; empty while it has not."""
         return dict(getattr(self._associator, "report", {}))
 
+    def take_forgotten(self) -> list[int]:
+        """Identities that others deleted from the store since this was last asked; nobody has them any more."""
+        take = getattr(self._associator, "take_forgotten", None)
+        gone: list[int] = [] if take is None else take()
+        for key in [key for key, own in self._global_ids.items() if own in gone] if gone else ():
+            del self._global_ids[key]
+        return gone
+
     def take_closed(self) -> list[Tracklet]:
         """The tracklets that closed since this was last called, each exactly once."""
         closed, self._closed = self._closed, []
@@ -246,9 +255,11 @@ class Pipeline:
             return
         if frame.camera not in self._watches:
             self._watches[frame.camera] = self._make_watch()
-        people = Detections.empty() if found is None else found
+        if found is not None:
+            self._people[frame.camera] = found.boxes  # between detections people are about where they were
+        people = self._people.get(frame.camera, Detections.empty().boxes)
         with self._stage("camera", frame.camera):
-            warp = self._watches[frame.camera].update(frame.image, people.boxes, frame.time_s)
+            warp = self._watches[frame.camera].update(frame.image, people, frame.time_s)
             if warp is not None and isinstance(tracker, Steerable):
                 tracker.camera_moved(warp)
 

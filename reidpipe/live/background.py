@@ -41,6 +41,7 @@ class BackgroundAssociator:
         self._closing = False
         self._gone: deque[int] = deque(maxlen=_MOST_GONE)
         self._to_forget: list[int] = []
+        self._forgotten: list[int] = []
         self._thread: threading.Thread | None = None
         self.unfinished = False
 
@@ -99,6 +100,20 @@ class BackgroundAssociator:
             for global_id in people:
                 forget(global_id)
 
+    def take_forgotten(self) -> list[int]:
+        """Identities that others deleted from the store, each told once."""
+        with self._changed:
+            gone, self._forgotten = self._forgotten, []
+        return gone
+
+    def _note_forgotten(self) -> None:
+        take = getattr(self._associator, "take_forgotten", None)
+        gone = [] if take is None else take()
+        if gone:
+            with self._changed:
+                self._gone.extend(gone)
+                self._forgotten += gone
+
     def _tell(self, links: list[Link]) -> None:
         with self._changed:
             self._links += [link for link in links if link.global_id not in self._gone]
@@ -129,6 +144,7 @@ class BackgroundAssociator:
                     self._waiting.clear()
                     self._time_s = None
                 self._tell(self._associator.update(tracklets, time_s))
+                self._note_forgotten()
             self._tell(self._associator.close())
         except Exception as error:
             with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -98,6 +99,7 @@ class LiveRun:
         self._output_errors: tuple[str, ...] = ()
         self._roster_error = ""
         self._desk = Desk()
+        self._gone: deque[int] = deque(maxlen=1000)
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
@@ -166,9 +168,17 @@ class LiveRun:
         stack.callback(self._desk.close)
         self._progress.note(f"status page: {server.url}")
 
+    def _follow_store(self, outputs: Outputs) -> None:
+        """Whom somebody deleted from the store is forgotten here, too."""
+        for global_id in self._pipeline.take_forgotten():
+            self._forgotten(global_id, outputs.memory.forget(global_id), outputs)
+
     def _forgotten(self, global_id: int, tracks: int, outputs: Outputs) -> None:
-        """Somebody shall not be known any more."""
+        """Somebody shall not be known any more; told once, whoever says so first."""
         self._pipeline.forget(global_id)
+        if global_id in self._gone:
+            return
+        self._gone.append(global_id)
         if self._board is not None:
             self._board.forget(global_id)
         outputs.events.forget(self._clock.now(), global_id, tracks)
@@ -228,6 +238,7 @@ class LiveRun:
             outputs.write(result, age_s)
             self._note(result, age_s)
         outputs.memory.closed(self._pipeline.take_closed())
+        self._follow_store(outputs)
         self._scheduler.took(time.monotonic() - begun, len(chosen))
 
     def _note(self, result: FrameResult, age_s: float) -> None:

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
+from reidpipe.associate.online import OnlineAssociator
+from reidpipe.associate.store import Store
+from reidpipe.associate.store_care import forget
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError, SourceError, StageError
 from reidpipe.live import run as live_run
 from reidpipe.live import run_live
+from reidpipe.live.background import BackgroundAssociator
 from reidpipe.live.stages import RationedPooler
 from reidpipe.pipeline import Pipeline
 from reidpipe.recorded import RunResult
@@ -28,6 +33,7 @@ from tests.live.conftest import Serve
 from tests.live.server import pattern
 from tests.live.watch import until
 from tests.videos import write_video
+from tools.soak_rtsp import lengthened
 
 STAGES = ("detect", "embed", "track", "pool", "associate")
 QUICK = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2", "live.retry_max_s=0.5"])
@@ -38,6 +44,14 @@ class LiveVector(FirstVector):
 
     def update(self, frame: Frame, detections: Detections, tracks: Tracks) -> list[Tracklet]:
         return [replace(one, first_s=frame.time_s) for one in super().update(frame, detections, tracks)]
+
+
+class Long(LiveVector):
+    """Vectors as long as those of the shipped embedder, whose store it is."""
+
+    def update(self, frame: Frame, detections: Detections, tracks: Tracks) -> list[Tracklet]:
+        look = np.eye(512, dtype=np.float32)[0]
+        return [replace(one, vector=look) for one in super().update(frame, detections, tracks)]
 
 
 def fake_stages(**fail_at: int) -> tuple[Pipeline, RationedPooler]:
@@ -280,3 +294,40 @@ def test_run_live_refuses_a_priority_for_no_camera(tmp_path: Path, fakes: Callab
     clip = write_video(tmp_path / "a.mp4", frames=2)
     with pytest.raises(ConfigError, match="'gate', which there is not: a"):
         run_live([clip], tmp_path / "out", config=Config.load(overrides=["live.priority={gate: 2}"]), realtime=True)
+
+
+def test_run_live_forgets_whom_another_process_deletes_from_its_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "people.db"
+
+    def stages(config: Config, names: Any, *, keeping: Any, **_: Any) -> tuple[Pipeline, RationedPooler]:
+        pooler = RationedPooler(Long())
+        online = OnlineAssociator(store=keeping.store, album=keeping.album, window_s=0.1, delay_s=0.1)
+        pipeline = Pipeline(
+            detector=OnePerson(),
+            embedder=UnitVectors(),
+            tracker=RowTracker,
+            pooler=pooler,
+            associator=BackgroundAssociator(online),
+        )
+        return pipeline, pooler
+
+    monkeypatch.setattr(live_run, "build_stages", stages)
+    short = write_video(tmp_path / "short.mp4", frames=20, fps=10)
+    clip = lengthened(short, tmp_path / "a.mp4", 120.0)
+    config = Config.load(values={"store.path": str(path), "output.report": False, "live.report_s": 0.1})
+    run = Run([str(clip)], tmp_path / "out", config=config, realtime=True)
+    until(lambda: bool(run.events("link", "a")))
+    first = run.events("link", "a")[0]["global_id"]
+    until(lambda: path.exists())
+    with Store.open(path) as store:
+        until(lambda: [person.global_id for person in store.people()] == [first])
+        forget(store, [first], now_s=time.time())
+    until(lambda: bool(run.events("forget", "*")))
+    until(lambda: len(run.events("link", "a")) == 2)  # still in the picture: known anew under another number
+    run.end()
+    read(run.out, "events.jsonl", "event")
+    assert [event["global_id"] for event in run.events("forget", "*")] == [first]
+    written = json.loads((run.out / "identities.json").read_text())["identities"]
+    assert first not in [identity["global_id"] for identity in written]
