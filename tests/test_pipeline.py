@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from reidpipe.errors import ConfigError, StageError, WeightsError
 from reidpipe.pipeline import Pipeline
-from reidpipe.types import TrackKey
+from reidpipe.types import Boxes, Detections, Ids, Image, TrackKey
 from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors, frame
 
 
@@ -153,3 +154,46 @@ def test_pipeline_counts_and_times_each_stage() -> None:
     assert pipeline.counts["tracklets"] == 2
     assert set(pipeline.seconds) == {"associate", "detect", "embed", "pool", "track"}
     assert all(np.isfinite(list(pipeline.seconds.values())))
+
+
+class Shaken:
+    """Says after the second picture that the camera moved; notes where it was told people are."""
+
+    state = "moving"
+
+    def __init__(self) -> None:
+        self.people: list[int] = []
+
+    def update(self, image: Image, people: Boxes, time_s: float) -> NDArray[np.float64] | None:
+        self.people.append(len(people))
+        return np.array([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0]]) if len(self.people) == 2 else None
+
+
+class ToldTracker(RowTracker):
+    """Notes what it is told and asked, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[str] = []
+
+    def camera_moved(self, warp: NDArray[np.float64]) -> None:
+        self.log.append(f"moved {warp[0, 2]:g}")
+
+    def wants(self, detections: Detections, time_s: float) -> Ids:
+        self.log.append("wants")
+        return super().wants(detections, time_s)
+
+
+def test_pipeline_tells_the_tracker_how_its_camera_moved_before_it_expects_anybody() -> None:
+    watch, told, untold = Shaken(), ToldTracker(), RowTracker()
+    trackers = iter([told, told, untold])  # the first is asked whether it needs appearance
+    pipeline = whole(tracker=lambda: next(trackers), camera_watch=lambda: watch, every=2, embedder=UnitVectors())
+    assert pipeline.camera_motion("a") == "unknown"
+    for index in range(3):
+        pipeline.step([frame("a", index)])
+    assert told.log == ["wants", "moved 5", "wants", "wants"]
+    assert watch.people == [1, 1, 1]  # between detections people are about where they were
+    pipeline.step([frame("b", 0)])  # a tracker that cannot be told is not
+    assert pipeline.camera_motion("a") == pipeline.camera_motion("b") == "moving"
+    assert "camera" in pipeline.seconds
+    assert whole().camera_motion("a") == "unknown"
