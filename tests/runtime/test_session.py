@@ -93,7 +93,7 @@ def test_session_refuses_a_truncated_model(net: Path, backend: str) -> None:
 
 
 def test_session_refuses_a_file_of_unknown_kind(tmp_path: Path) -> None:
-    path = tmp_path / "model.tflite"
+    path = tmp_path / "model.mlmodel"
     path.write_bytes(b"x" * 100)
     with pytest.raises(WeightsError, match="not a model file"):
         open_session(path)
