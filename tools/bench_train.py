@@ -31,7 +31,16 @@ from reidpipe.reid.prepare import prepare
 from reidpipe.reid.trainer import Trainer
 
 PERSONS, SHOTS = 32, 8
-OFF: tuple[str, ...] = ("scale", "aspect", "shift", "rotate_degrees", "brightness", "contrast", "saturation", "hue_degrees")
+OFF: tuple[str, ...] = (
+    "scale",
+    "aspect",
+    "shift",
+    "rotate_degrees",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue_degrees",
+)
 OFF += ("channel_gain", "gamma", "p_grey_world", "p_grey", "p_blur", "p_low_resolution", "p_jpeg", "p_noise", "p_erase")
 
 
