@@ -176,9 +176,7 @@ class Store:
         with self._file.change() as db:
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_id' AND value = ?", (str(first), str(end)))
 
-    def kept(
-        self, *, each: int = 1_000_000, people: Iterable[int] | None = None, prototypes: bool = True
-    ) -> list[Kept]:
+    def kept(self, *, each: int = 10**6, people: Iterable[int] | None = None, prototypes: bool = True) -> list[Kept]:
         """Tracklets of earlier runs, by run, camera and track.
 
         Args:

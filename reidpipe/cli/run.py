@@ -25,6 +25,7 @@ from reidpipe.cli.options import (
 from reidpipe.errors import ConfigError
 
 if TYPE_CHECKING:
+    from reidpipe.config import Config
     from reidpipe.recorded import RunResult
 
 __all__ = ["run_command"]
@@ -138,7 +139,6 @@ def run_command(
     quiet: Quiet = False,
 ) -> None:
     """Follow people through recorded or live cameras and write who was where, when."""
-    from reidpipe.cli.progress import console_progress, print_summary, stop_on_signals
     from reidpipe.config import Config
 
     options = {
@@ -162,10 +162,18 @@ def run_command(
         **_clocks(offset or []),
     }
     loaded = Config.load(config, overrides=settings or [], values=given(options))
-    run = _runner(sources or [], realtime=realtime, roster=loaded.live.cameras)
-    as_json = log is LogForm.JSON
+    _follow(sources or [], loaded, out, force=force, realtime=realtime, quiet=quiet, as_json=log is LogForm.JSON)
+
+
+def _follow(
+    sources: list[str], config: Config, out: Path, *, force: bool, realtime: bool, quiet: bool, as_json: bool
+) -> None:
+    """Run, show how it goes, say what came out."""
+    from reidpipe.cli.progress import console_progress, print_summary, stop_on_signals
+
+    run = _runner(sources, realtime=realtime, roster=config.live.cameras)
     with stop_on_signals(as_json=as_json) as stop, console_progress(quiet=quiet, as_json=as_json) as progress:
-        result = run(sources or [], out, config=loaded, force=force, progress=progress, stop=stop)
+        result = run(sources, out, config=config, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet, as_json=as_json)
     if result.status == "interrupted":
         raise typer.Exit(130)

@@ -55,8 +55,7 @@ def run_live(
     with ExitStack() as stack:
         clock = RunClock()
         roster = None if config.live.cameras is None else Roster(config.live.cameras)
-        named = [] if roster is None else [f"{name}={uri}" for name, uri in roster.cameras.items()]
-        given = [*map(str, sources), *named]
+        given = [*map(str, sources), *(() if roster is None else (f"{n}={uri}" for n, uri in roster.cameras.items()))]
         if not given and roster is None:
             raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
         cameras = open_cameras(given, config, clock=clock, realtime=realtime)
@@ -64,26 +63,26 @@ def run_live(
         names = [camera.camera for camera in cameras]
         if roster is None:
             _check_priorities(config.live.priority, names)
+        progress = progress or Silent()
         embedder = build_embedder(config)
-        keeping = Keeping(config, embedder, progress or Silent())
+        keeping = Keeping(config, embedder, progress)
         stack.callback(keeping.close)
         pipeline, rations = build_stages(config, names, embedder=embedder, keeping=keeping)
         recordings = [camera.info.uri for camera in cameras if camera.info.frame_count is not None]
         folder = prepare_folder(out, overwrite=force, inputs=[*recordings, *config.detect.files.values()])
-        job = LiveRun(
+        return LiveRun(
             config,
             cameras,
             pipeline,
             rations,
             folder,
             clock,
-            progress or Silent(),
+            progress,
             stop,
             keeping=keeping,
             roster=roster,
             open_one=partial(open_camera, config=config, clock=clock, realtime=realtime),
-        )
-        return job.run()
+        ).run()
 
 
 def _check_priorities(priorities: Mapping[str, float], names: Sequence[str]) -> None:
