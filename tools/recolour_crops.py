@@ -41,6 +41,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     count = 0
     for source in config.data.sources:
+        if (config.data.root / source.path).resolve() == arguments.output.resolve():
+            continue
         found = read_set(source.name, config.data.root / source.path, source.part)
         if source.hold_out:
             found, _ = hold_out(found, identities=source.hold_out)

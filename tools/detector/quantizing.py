@@ -1,9 +1,14 @@
-"""The INT8 twin of an ONNX detector: static QDQ (8 bits, per channel), calibrated on training pictures."""
+"""The INT8 twin of an ONNX detector: static QDQ (8 bits, per channel), calibrated on training pictures.
+
+The first layer and the detection head stay in float32: with the head in 8 bits the scores fall into a few steps and
+half of AP50 is lost (70 to 32 on the sequences, measured on the first shipped ``person_n``); the rest loses nothing.
+"""
 
 from __future__ import annotations
 
 import ast
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +36,21 @@ class TrainingPictures:
         return {"images": to_blob([letterbox(image, *self.size)[0]])}
 
 
-def head_nodes(model: Any) -> list[str]:
-    """Nodes that stay in float: everything after the last convolutions (box decoding, scores)."""
-    convolutions = [index for index, node in enumerate(model.graph.node) if node.op_type == "Conv"]
-    return [node.name for node in model.graph.node[convolutions[-1] + 1 :] if node.name]
+def float_nodes(model: Any) -> list[str]:
+    """Nodes that stay in float: those of the first and of the last module, and what follows it.
+
+    Ultralytics names the nodes after the modules: ``/model.0/conv/Conv`` ... ``/model.22/cv3.2/...``.
+    """
+    found = [re.match(r"/model\.(\d+)/", node.name) for node in model.graph.node]
+    last = max(int(match[1]) for match in found if match)
+    return [
+        node.name
+        for node, match in zip(model.graph.node, found, strict=True)
+        if node.name and (match is None or int(match[1]) in (0, last))
+    ]
 
 
-def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 64, kinds: tuple[str, ...] = KINDS) -> str:
+def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 96, kinds: tuple[str, ...] = KINDS) -> str:
     """Write the INT8 twin; returns a line that says what was written.
 
     Args:
@@ -57,7 +70,7 @@ def quantize(model_path: Path, output: Path, pictures: Path, *, count: int = 64,
     quantize_static(
         str(model_path), str(output), TrainingPictures(paths, size), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(kinds),
-        calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=head_nodes(model),
+        calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=float_nodes(model),
     )  # fmt: skip
     twin = onnx.load(output)
     del twin.metadata_props[:]
