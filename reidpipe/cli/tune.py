@@ -85,12 +85,8 @@ def tune_command(
     from reidpipe.config import Config
     from reidpipe.tune import load_sequence, search_space, sequence_name, tune
 
-    options = {
-        "track.name": tracker,
-        "detect.model": detector,
-        "embed.model": embedder,
-        "runtime.threads": threads,
-    }
+    models = {"detect.model": detector, "embed.model": embedder}
+    options = {"track.name": tracker, "runtime.threads": threads, **models}
     loaded = Config.load(config, overrides=settings or [], values=given(options))
     search_space(loaded, chosen=limit or [])  # a mistyped limit must not wait for the detector
     truths, replays = _paths(truth, "--truth"), _paths(detections, "--detections")

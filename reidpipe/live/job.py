@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +15,12 @@ from reidpipe.config import Config
 from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
 from reidpipe.keeping import Keeping
 from reidpipe.live.board import Board
-from reidpipe.live.closing import report_at_end, shown_config, warnings_of
+from reidpipe.live.closing import report_at_end
 from reidpipe.live.desk import Desk
 from reidpipe.live.outputs import Outputs, open_outputs
 from reidpipe.live.overload import Governor, Level
 from reidpipe.live.people import PeopleDesk
+from reidpipe.live.record import Record
 from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
 from reidpipe.live.server import StatusServer
@@ -31,9 +31,8 @@ from reidpipe.live.tally import Tally
 from reidpipe.live.trim import give_back_memory
 from reidpipe.pipeline import Pipeline
 from reidpipe.progress import Progress
-from reidpipe.recorded import CameraResult, RunResult
+from reidpipe.recorded import RunResult
 from reidpipe.sinks.blur import Hider
-from reidpipe.sinks.runinfo import SourceReport, Status, write_run_info
 from reidpipe.sinks.spool import Lines
 from reidpipe.source.mailbox import Change
 from reidpipe.source.wallclock import RunClock
@@ -69,10 +68,8 @@ class LiveRun:
         stream: Lines | None = None,
         keeping: Keeping | None = None,
     ) -> None:
-        self._stream = stream
-        self._keeping = keeping
-        self._roster = roster
-        self._open_one = open_one
+        self._stream, self._keeping = stream, keeping
+        self._roster, self._open_one = roster, open_one
         self._config = config
         self._cameras = {camera.camera: camera for camera in cameras}
         self._pipeline = pipeline
@@ -88,7 +85,6 @@ class LiveRun:
         self._tally = Tally(self._cameras, self._scheduler, clock)
         self._board: Board | None = None
         self._beat = time.monotonic()
-        self._started = datetime.now(UTC)
         self._begun = time.monotonic()
         self._failures: dict[str, str] = {}
         self._told_drops = dict.fromkeys(self._cameras, 0)
@@ -100,11 +96,13 @@ class LiveRun:
         self._roster_error = ""
         self._desk = Desk()
         self._gone: deque[int] = deque(maxlen=1000)
+        counting = self._scheduler, self._tally, self._governor
+        self._record = Record(folder, config, pipeline, *counting, keeping, self._cameras, self._failures)
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
         outputs: Outputs | None = None
-        self._write_info("running", outputs)
+        self._record.write("running", outputs, self._people)
         try:
             with ExitStack() as stack:
                 outputs = self._open_outputs()
@@ -119,19 +117,19 @@ class LiveRun:
         except Exception as error:
             text = str(error) if isinstance(error, ReidpipeError) else f"{type(error).__name__}: {error}"
             with suppress(SinkError):
-                self._write_info("failed", outputs, error=text)
+                self._record.write("failed", outputs, self._people, error=text)
             raise
         # A live camera has no end of its own: to be stopped is how its run is complete.
         endless = self._roster is not None or any(camera.info.frame_count is None for camera in self._cameras.values())
         status: Literal["complete", "interrupted"] = (
             "interrupted" if self._stop.is_set() and not endless else "complete"
         )
-        self._write_info(status, outputs)
+        self._record.write(status, outputs, self._people)
         if self._config.output.report and outputs is not None:
             problem = report_at_end(self._folder, tracks=len(outputs.memory), hurry=self._stop.is_set())
             if problem is not None:
                 self._progress.note(problem)
-        return self._result(status, outputs)
+        return self._record.result(status, outputs, self._people)
 
     def _open_outputs(self) -> Outputs:
         return open_outputs(
@@ -283,7 +281,7 @@ class LiveRun:
                 outputs.memory.expire(self._clock.now() - 86400.0 * days)
         if self._is_due("info", now, _INFO_EVERY_S):
             with suppress(SinkError):  # a full disk must not end the run
-                self._write_info("running", outputs)
+                self._record.write("running", outputs, self._people)
 
     def _follow_roster(self, roster: Roster, outputs: Outputs) -> None:
         """Cameras come and go as the file says; a file that is wrong changes nothing."""
@@ -399,49 +397,3 @@ class LiveRun:
         if self._failures and len(self._failures) == len(self._cameras) and not self._stop.is_set():
             name, reason = next(iter(self._failures.items()))
             raise SourceError(reason, camera=name)
-
-    def _result(self, status: Literal["complete", "interrupted"], outputs: Outputs | None) -> RunResult:
-        people = {} if outputs is None else outputs.memory.people()
-        cameras = tuple(
-            CameraResult(name, self._scheduler.frames(name), self._tally.tracks[name], people.get(name, 0))
-            for name in self._cameras
-        )
-        warnings = tuple(self._warnings(outputs))
-        known = self._counts(outputs).get("identities_known_before")
-        return RunResult(self._folder, status, self._people, cameras, warnings, dict(self._pipeline.seconds), known)
-
-    def _warnings(self, outputs: Outputs | None) -> list[str]:
-        return list(warnings_of(self._failures, self._cameras, outputs))
-
-    def _write_info(self, status: Status, outputs: Outputs | None, *, error: str | None = None) -> None:
-        reports = [
-            SourceReport(
-                name,
-                camera.info,
-                self._scheduler.frames(name),
-                self._failures.get(name),
-                self._pipeline.camera_motion(name),
-            )
-            for name, camera in self._cameras.items()
-        ]
-        write_run_info(
-            self._folder / "run.json",
-            status=status,
-            started=self._started,
-            config=shown_config(self._config),
-            sources=reports,
-            counts=self._counts(outputs),
-            models=None if self._keeping is None else self._keeping.models,
-            association=self._pipeline.association,
-            stage_seconds=self._pipeline.seconds,
-            wall_s=time.monotonic() - self._begun,
-            error=error,
-            warnings=self._warnings(outputs),
-            live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
-        )
-
-    def _counts(self, outputs: Outputs | None) -> dict[str, int]:
-        counts = {**self._pipeline.counts, "identities": self._people}
-        if self._keeping is not None and outputs is not None:
-            counts |= self._keeping.counts(outputs.memory.global_ids())
-        return counts
