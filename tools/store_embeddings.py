@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "samples"
 TARGET = ROOT / "tests" / "reid" / "shipped"
 SIZE = (64, 128)  # columns, rows of a stored person
-MODELS = ("osnet_x0_25",)
+MODELS = ("osnet_x0_25", "osnet_ain_x0_25")
 
 
 def main() -> None:

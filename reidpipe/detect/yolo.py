@@ -70,6 +70,7 @@ class YoloDetector:
         if max_batch < 1:
             raise ConfigError(f"max_batch must be at least 1, got {max_batch}")
         found = resolve(model, kind="detector")
+        _check_engine(found.path, backend)
         self._session: Session = open_session(found.path, backend=backend, threads=threads, device=device)
         self.facts: NetFacts = read_facts(
             self._session,
@@ -137,6 +138,12 @@ class YoloDetector:
             apart = classes.astype(np.float32) * (boxes.max() + 1)
             boxes = boxes + apart[:, None]
         return nms(boxes, scores, max_iou=self._max_iou)
+
+
+def _check_engine(path: Path, backend: str) -> None:
+    """Refuse an INT8 ONNX detector on OpenVINO: measured, its scores have little to do with onnxruntime's (2026.4)."""
+    if backend == "openvino" and path.suffix == ".onnx" and b"QuantizeLinear" in path.read_bytes():
+        raise ConfigError(f"{path}: OpenVINO computes INT8 ONNX detectors wrongly; use the backend onnxruntime")
 
 
 def _check_ratio(name: str, value: float) -> None:

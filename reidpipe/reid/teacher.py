@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reidpipe.errors import MissingExtraError, WeightsError
+from reidpipe.runtime.signal_stack import same_signal_stack
 from reidpipe.types import Image, Vectors
 
 
@@ -59,6 +60,7 @@ def teacher_embeddings(
     return vectors
 
 
+@same_signal_stack()
 def _compile(model_file: Path, *, batch: int, threads: int) -> Any:
     try:
         import openvino

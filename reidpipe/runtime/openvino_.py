@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from reidpipe.errors import ConfigError, WeightsError
 from reidpipe.runtime.session import TensorSpec, first_line
+from reidpipe.runtime.signal_stack import same_signal_stack
 
 __all__ = ["OpenvinoSession", "open_openvino"]
 
@@ -37,6 +38,7 @@ class OpenvinoSession:
             return [np.asarray(results[i]) for i in range(len(self.outputs))]
 
 
+@same_signal_stack()
 def open_openvino(path: Path, *, threads: int, device: str, precision: str) -> OpenvinoSession:
     """Load an IR or ONNX file; see ``open_session`` for the arguments."""
     import openvino as ov

@@ -11,12 +11,15 @@ import pytest
 
 from reidpipe.boxes import iou
 from reidpipe.detect.yolo import YoloDetector
+from reidpipe.errors import ConfigError
 from reidpipe.types import Detections, Image
 
 FOLDER = Path(__file__).parent / "shipped"
 SIZES = (416, 640)
 BOX_TOLERANCE = 0.5  # pixels
 SCORE_TOLERANCE = 0.01
+INT8_BOX_TOLERANCE = 6.0  # pixels; sums in 8 bits saturate differently from CPU to CPU
+INT8_SCORE_TOLERANCE = 0.08
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,23 @@ def test_shipped_gives_the_stored_answers(image: Image, size: int, backend: str)
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
     detector = YoloDetector("person_n", input_size=size, min_score=0.3, backend=backend)
     assert_same(detector.detect([image])[0], stored(size))
+
+
+def test_shipped_int8_twin_finds_the_same_people(image: Image) -> None:
+    found = YoloDetector("person_n_int8", input_size=640, min_score=0.2).detect([image])[0]
+    expected = stored(640)
+    clear = expected[expected.scores >= 0.3 + INT8_SCORE_TOLERANCE]
+    assert len(clear) >= 3
+    rows = iou(clear.boxes, found.boxes).argmax(axis=1)
+    np.testing.assert_allclose(found.boxes[rows], clear.boxes, atol=INT8_BOX_TOLERANCE)
+    np.testing.assert_allclose(found.scores[rows], clear.scores, atol=INT8_SCORE_TOLERANCE)
+    assert (np.delete(found.scores, rows) < 0.3 + 2 * INT8_SCORE_TOLERANCE).all()
+
+
+def test_shipped_int8_twin_is_refused_where_it_would_be_wrong() -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    with pytest.raises(ConfigError, match="OpenVINO computes INT8 ONNX detectors wrongly"):
+        YoloDetector("person_n_int8", backend="openvino")
 
 
 def test_shipped_is_the_same_in_a_batch(image: Image) -> None:
