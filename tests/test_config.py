@@ -40,7 +40,7 @@ def test_config_yaml_is_read_back_as_the_same_settings(tmp_path: Path, comments:
 def test_config_yaml_says_what_a_field_is_and_its_range() -> None:
     text = Config.load().to_yaml()
     assert "min_score: 0.1  # boxes below are dropped; >= 0, <= 1" in text
-    assert "auto | onnxruntime | openvino | torch" in text
+    assert "auto | onnxruntime | openvino | tflite | torch" in text
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_config_yaml_says_what_a_field_is_and_its_range() -> None:
     [
         ("track.max_ages=2", "unknown setting track.max_ages: did you mean track.max_age_s?"),
         ("trak.name=2", "unknown setting trak: did you mean track?"),
-        ("track.zzz=1", "unknown setting track.zzz: known: name, high_score"),
+        ("track.zzz=1", "unknown setting track.zzz: known: max_age_s, coast_s, name, high_score"),
         ("track.name=bytetrak", "no such name 'bytetrak'; did you mean bytetrack? known: botsort, bytetrack, deepsort"),
         ("track.max_age_s=-1", "track.max_age_s: input should be greater than 0, got -1"),
         ("track.max_age_s=.nan", "track.max_age_s: input should be a finite number, got nan"),

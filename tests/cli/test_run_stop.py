@@ -52,7 +52,7 @@ def test_run_ends_when_a_stage_raises_and_its_json_is_valid(
         name: {"fail_at": 3 if name == stage else None} for name in ("detect", "embed", "track", "pool", "associate")
     }
 
-    def build(config: Any, *, cameras: Any) -> Pipeline:
+    def build(config: Any, *, cameras: Any, embedder: Any, associator: Any) -> Pipeline:
         return Pipeline(
             detector=OnePerson(**fail["detect"]),
             embedder=UnitVectors(**fail["embed"]),
