@@ -141,10 +141,10 @@ def keep_people(
         SinkError: the store cannot be written; nothing was changed.
     """
     pictures = {}
-    for tracklet in tracklets if thumbnails is not None and store.thumbnails else ():
-        best = thumbnails.best([tracklet.key]) if thumbnails is not None else None
-        if best is not None:
-            pictures[tracklet.key] = Picture(best.score, best.jpeg)
+    if thumbnails is not None and store.thumbnails:
+        for tracklet in tracklets:
+            if (best := thumbnails.best([tracklet.key])) is not None:
+                pictures[tracklet.key] = Picture(best.score, best.jpeg)
     known = [(identities[tracklet.key], tracklet) for tracklet in tracklets]
     if known:
         store.write(known, now_s=time.time(), note=note, pictures=pictures)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -185,19 +183,6 @@ def test_run_keeps_its_results_when_the_store_cannot_be_written(clip: Path, tmp_
     assert who(identities(tmp_path / "b")) == who(identities(tmp_path / "a"))
     assert (tmp_path / "b" / "report.html").is_file()
     assert store.read_bytes() == before
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("needs root to mount a small tmpfs")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("this machine does not allow to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_run_store_on_a_full_disk_is_as_it_was(clip: Path, tmp_path: Path, small_disk: Path) -> None:

@@ -26,6 +26,7 @@ from reidpipe.associate.online import OnlineAssociator
 from reidpipe.config import Config
 from reidpipe.live.job import LiveRun
 from reidpipe.live.overload import Governor, Level
+from reidpipe.live.snapshot import resident_bytes
 from reidpipe.live.stages import RationedPooler, RenumberedTracker
 from reidpipe.pipeline import Pipeline
 from reidpipe.pool import QualityPooler
@@ -167,9 +168,8 @@ def sizes(pipeline: Any, outputs: Any) -> dict[str, int]:
 
 def resources() -> dict[str, float]:
     """Memory in MB, open files, threads of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
-        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 2),
+        "rss_mb": round(resident_bytes() / 1e6, 2),
         "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
         "threads": threading.active_count(),
     }

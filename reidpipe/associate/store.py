@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -115,9 +114,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -272,7 +269,7 @@ class Store:
 
     def picture(self, global_id: int) -> bytes | None:
         """The best JPEG kept of somebody, or None."""
-        self._known(global_id)
+        self.require([global_id])
         sql = """SELECT jpeg FROM pictures p JOIN tracklets t ON t.id = p.tracklet WHERE t.person = ?
                  ORDER BY p.score DESC, p.tracklet LIMIT 1"""
         return next((bytes(jpeg) for (jpeg,) in self._file.all(sql, (global_id,))), None)
@@ -286,14 +283,13 @@ class Store:
 
     def rename(self, global_id: int, name: str | None) -> None:
         """Give somebody a name, or take it away."""
-        self._known(global_id)
+        self.require([global_id])
         with self._file.change() as db:
             db.execute("UPDATE people SET name = ? WHERE id = ?", (name, global_id))
 
     def merge(self, keep: int, gone: int, *, now_s: float) -> None:
         """Two identities are one person: all of ``gone`` becomes ``keep``; a name fills a gap."""
-        self._known(keep)
-        self._known(gone)
+        self.require([keep, gone])
         if keep == gone:
             raise ConfigError(f"identity {keep} cannot be merged with itself")
         with self._file.change() as db:
@@ -345,6 +341,12 @@ class Store:
         """A number that is another one when another process has changed the store."""
         return int(self._file.all("PRAGMA data_version")[0][0])
 
+    def require(self, people: Iterable[int]) -> None:
+        """Raise ConfigError for the first of ``people`` that is not in the store."""
+        for one in people:
+            if not self._file.all("SELECT 1 FROM people WHERE id = ?", (one,)):
+                raise ConfigError(f"the store {self.path} has no identity {one}")
+
     def _fits(self, embedder: str, sha256: str, dim: int) -> None:
         same = self.sha256 == sha256 if self.sha256 and sha256 else self.embedder == embedder
         if same and self.dim == dim:
@@ -390,10 +392,6 @@ class Store:
             return Kept(run, person, Tracklet(key, vector, count, quality, first_s, last_s, True, rows), kept_s)
         except (ValueError, TypeError) as error:
             raise self._file.damaged(str(error)) from error
-
-    def _known(self, global_id: int) -> None:
-        if not self._file.all("SELECT 1 FROM people WHERE id = ?", (global_id,)):
-            raise ConfigError(f"the store {self.path} has no identity {global_id}")
 
 
 def _short(sha256: str) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from reidpipe.associate.store import Store
 from reidpipe.associate.store_rows import note_act
 from reidpipe.associate.store_types import Act
-from reidpipe.errors import ConfigError
 
 __all__ = ["check", "compact", "expire", "forget", "strip"]
 
@@ -34,10 +33,7 @@ def forget(store: Store, people: Sequence[int], *, now_s: float) -> int:
         ConfigError: there is no such identity; then nobody is forgotten.
         SinkError: the store cannot be written; or somebody reads it, so that traces could stay beside it.
     """
-    known = {person.global_id for person in store.people()}
-    for global_id in people:
-        if global_id not in known:
-            raise ConfigError(f"the store {store.path} has no identity {global_id}")
+    store.require(people)
     count = _delete(store, sorted(set(people)), "forget", now_s)
     store.file.rebuild()
     return count

@@ -131,10 +131,7 @@ def rename_command(store: File, person: Id, name: NewName = None) -> None:
 def merge_command(store: File, keep: Id, others: Ids) -> None:
     """Several identities are one person: the first number stays, the others go."""
     with _opened(store) as opened:
-        known = {person.global_id for person in opened.people()}
-        for other in (keep, *others):
-            if other not in known:
-                raise ConfigError(f"the store {store} has no identity {other}")
+        opened.require((keep, *others))
         for other in dict.fromkeys(others):
             opened.merge(keep, other, now_s=time.time())
     typer.echo(f"{_listed(others)} became identity {keep}")
@@ -163,10 +160,7 @@ def forget_command(store: File, people: Ids, yes: Yes = False) -> None:
     from reidpipe.associate.store_care import forget
 
     with _opened(store) as opened:
-        known = {person.global_id for person in opened.people()}
-        for one in people:
-            if one not in known:
-                raise ConfigError(f"the store {store} has no identity {one}")
+        opened.require(people)
         _confirm(f"Forget {_listed(people)} for good?", yes=yes)
         count = forget(opened, people, now_s=time.time())
     typer.echo(f"{_listed(people)} forgotten: {count} tracklets deleted, the file was written anew")

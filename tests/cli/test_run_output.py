@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -97,20 +94,7 @@ def test_run_refuses_an_embedder_as_detector_file(tmp_path: Path, video: Path, r
     assert complaint(reidpipe("run", video, "-o", tmp_path / "out", "--detector", model))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("needs root to mount a small tmpfs")
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if done.returncode:
-        pytest.skip("this machine does not allow to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["64k"], indirect=True)
 def test_run_on_a_full_disk_keeps_what_was_written(tmp_path: Path, small_disk: Path) -> None:
     long = write_video(tmp_path / "long.mp4", frames=900, width=32, height=32)
     line = complaint(reidpipe("run", long, "-o", small_disk / "out", "--no-thumbnails", "--every", "50", "-q"))
