@@ -32,11 +32,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "runs/detector")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (one is fastest on a busy machine)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("teach", help="run both teachers over unlabelled and training pictures (resumable)")
+    commands.add_parser("teach", help="run both teachers over the unlabelled CCTV pictures (resumable)")
     synth = commands.add_parser("synth", help="draw training frames of the synthetic world")
     synth.add_argument("--worlds", type=int, default=50)
+    commands.add_parser("paste", help="set cut-out people of CUHK01 into CCTV places without people")
     prepare = commands.add_parser("prepare", help="build the training set from labels, teachers and synthetic frames")
     prepare.add_argument("--synthetic", type=Path, help="folder with images/*.jpg and labels/*.txt")
+    prepare.add_argument("--pasted", type=Path, help="the same, of `paste`")
     train = commands.add_parser("train", help="train one stage")
     train.add_argument("name")
     train.add_argument("settings", nargs="*", type=setting, help="ultralytics settings: time=1.0 imgsz=320 epochs=30")
@@ -50,6 +52,9 @@ def parse() -> argparse.Namespace:
     keep = commands.add_parser("keep", help="save a checkpoint's weights as a state dict to start from later")
     keep.add_argument("checkpoint", type=Path)
     keep.add_argument("output", type=Path)
+    average = commands.add_parser("average", help="mean of the weights of several stages")
+    average.add_argument("checkpoints", type=Path, nargs="+")
+    average.add_argument("--output", type=Path, required=True)
     quantize = commands.add_parser("quantize", help="write the INT8 twin of an ONNX file")
     quantize.add_argument("model", type=Path)
     quantize.add_argument("output", type=Path)
@@ -66,17 +71,22 @@ def main() -> None:
         from tools.detector.teachers import label_images
 
         images = [path.relative_to(data) for path in sorted((data / "unlabelled").iterdir())]
-        images += [Path(line) for line in (data / "train.txt").read_text().split()]
         work.mkdir(parents=True, exist_ok=True)
         label_images(data, images, work / "teachers.jsonl", weights=data.parent / "weights")
     elif options.command == "synth":
         from tools.detector.synthetic import generate
 
         print(generate(work / "synth", options.worlds), "pictures in", work / "synth")
+    elif options.command == "paste":
+        from tools.detector.pasting import generate as paste
+
+        places = [data / name for name in (data / "train.txt").read_text().split() if "hdk_background__" in name]
+        crops = sorted((data.parent / "reid" / "cuhk01").rglob("*.webp"))
+        print(paste(crops, places, work / "pasted"), "pictures in", work / "pasted")
     elif options.command == "prepare":
         from tools.detector.dataset import prepare
 
-        for name, number in prepare(data, work, synthetic=options.synthetic).items():
+        for name, number in prepare(data, work, synthetic=options.synthetic, pasted=options.pasted).items():
             print(f"{name}: {number}")
     elif options.command == "train":
         from tools.detector.training import train
@@ -90,6 +100,10 @@ def main() -> None:
         from tools.detector.training import keep
 
         print(keep(options.checkpoint, options.output))
+    elif options.command == "average":
+        from tools.detector.training import average
+
+        print(average(options.checkpoints, options.output))
     elif options.command == "quantize":
         from tools.detector.quantizing import quantize
 

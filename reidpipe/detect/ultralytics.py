@@ -39,7 +39,7 @@ class UltralyticsDetector:
         model: str | Path,
         *,
         min_score: float = 0.1,
-        max_iou: float = 0.7,
+        max_iou: float = 0.65,
         input_size: int | tuple[int, int] | None = None,
         classes: Sequence[str | int] = ("person",),
         threads: int = 2,

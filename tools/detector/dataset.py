@@ -1,7 +1,8 @@
 """The training set in YOLO layout under ``runs/detector/data``: labelled sets, pseudo-labelled CCTV, synthetic frames.
 
-Labelled people that a set forgot are added where BOTH teachers are sure; CCTV images without labels are used only where
-the teachers do not contradict each other. Nothing here reads ``data/mot*`` or ``data/mtmc``: they are the exam.
+CCTV images without labels are used where the two teachers, seeing each picture several ways, agree on somebody; what
+only some views show is painted over, so that no person is learnt as background. Nothing here reads ``data/mot*`` or
+``data/mtmc``: they are the exam.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from reidpipe.boxes import area, iou
 
 from .geometry import Array, intersection
+from .occluding import occlude
 
-UNSURE = 0.25  # a CCTV image with such a box, from either teacher, that is not among the agreed ones, is dropped
-AGREE = 0.35  # a CCTV person needs this mean score from both teachers
-SURE = 0.5  # a box with this score from one teacher ...
-DENIED = 0.1  # ... and less than this from the other is a contradiction: the image is dropped
+AGREE = 0.22  # a CCTV person needs this mean score over all views of both teachers
+UNSURE = 0.30  # what any view gives this score, and is no agreed person, may be one: it is painted over
 SYNTHETIC_SHARE = 0.12  # synthetic frames are listed several times if they are fewer than this share of the others
-FORGOTTEN = 0.55  # a person missing in a labelled image needs this mean score from both teachers
+FIXED = ("capston2_fixedcam__", "construction_site__", "doorbell_gray__", "hdk_background__", "hd2_topdown__")
+OCCLUDED_EVERY = 3  # of the pictures one in so many gets a copy with hidden people
+CCTV_TIMES = 3  # fixed cameras are what the detector is for, and few of the pictures come from them
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
@@ -34,44 +37,25 @@ def read_records(path: Path) -> dict[str, dict[str, Any]]:
     return {record["image"]: record for record in records}
 
 
-def split(rows: list[list[float]]) -> tuple[Array, Array]:
-    """Rows ``x1 y1 x2 y2 score`` to boxes (N, 4) and scores (N,)."""
-    table = np.asarray(rows, dtype=np.float32).reshape(-1, 5)
-    return table[:, :4], table[:, 4]
+def people_and_unsure(record: dict[str, Any]) -> tuple[Array, Array]:
+    """Relative boxes (N, 4) that the views agree on, and those (M, 4) that may be people."""
+    table = np.asarray(record["people"], dtype=np.float32).reshape(-1, 6)
+    agreed = table[:, 4] >= AGREE
+    people = table[agreed, :4]
+    doubtful = table[~agreed & (table[:, 5] >= UNSURE), :4]
+    return people, doubtful[~covered(doubtful, people)]
 
 
-def best_match(boxes: Array, others: Array, scores: Array) -> tuple[Array, np.ndarray[Any, Any]]:
-    """For each box: the best score among the other's boxes that overlap it (IoU >= 0.45), and that row (-1: none)."""
-    if not len(others) or not len(boxes):
-        return np.zeros(len(boxes), np.float32), np.full(len(boxes), -1)
-    fitting = np.where(iou(boxes, others) >= 0.45, scores[None], 0)
-    rows = fitting.argmax(axis=1)
-    found = fitting.max(axis=1).astype(np.float32)
-    return found, np.where(found > 0, rows, -1)
-
-
-def agreed_people(record: dict[str, Any], minimum: float) -> Array:
-    """Boxes (N, 4) that both teachers give ``minimum`` or more, averaged by score."""
-    boxes, scores = split(record["yolov8n"])
-    others, other_scores = split(record["yolov5n"])
-    found, rows = best_match(boxes, others, other_scores)
-    kept = (scores >= minimum) & (found >= minimum)
-    weight = (scores[kept] / (scores[kept] + found[kept]))[:, None]
-    return np.asarray(boxes[kept] * weight + others[rows[kept]] * (1 - weight), dtype=np.float32).reshape(-1, 4)
-
-
-def contradicted(record: dict[str, Any]) -> bool:
-    """True where one teacher is sure of a person that the other hardly sees, or neither is clear."""
-    for one, other in (("yolov8n", "yolov5n"), ("yolov5n", "yolov8n")):
-        boxes, scores = split(record[one])
-        others, other_scores = split(record[other])
-        found, _ = best_match(boxes, others, other_scores)
-        low = np.minimum(scores, found)
-        if np.any((scores >= SURE) & (found < DENIED)) or np.any((scores >= SURE) & (low < AGREE) & (low >= DENIED)):
-            return True
-        if np.any((scores >= UNSURE) & (low < AGREE) & ~covered(boxes, agreed_people(record, AGREE))):
-            return True
-    return False
+def paint_over(image: npt.NDArray[np.uint8], unsure: Array, people: Array) -> None:
+    """Fill the relative boxes ``unsure`` with the picture's mean colour, in place, but for what ``people`` cover."""
+    height, width = image.shape[:2]
+    before = image.copy()
+    scale = np.array([width, height, width, height], np.float32)
+    for left, top, right, bottom in np.round(unsure * scale).astype(int):
+        image[max(top, 0) : bottom, max(left, 0) : right] = before.mean(axis=(0, 1))
+    for left, top, right, bottom in np.round(people * scale).astype(int):
+        region = slice(max(top, 0), bottom), slice(max(left, 0), right)
+        image[region] = before[region]
 
 
 def covered(boxes: Array, people: Array) -> np.ndarray[Any, Any]:
@@ -80,17 +64,6 @@ def covered(boxes: Array, people: Array) -> np.ndarray[Any, Any]:
         return np.zeros(len(boxes), np.bool_)
     inside = intersection(boxes, people) / np.maximum(area(boxes)[:, None], 1e-9)
     return np.asarray((iou(boxes, people) >= 0.45).any(axis=1) | (inside >= 0.8).any(axis=1))
-
-
-def forgotten_people(record: dict[str, Any], labels: Array) -> Array:
-    """Agreed boxes that no label covers: IoU below 0.3 and no more than half inside a label, or holding one."""
-    boxes = agreed_people(record, FORGOTTEN)
-    if not len(boxes) or not len(labels):
-        return boxes
-    inner = intersection(boxes, labels)
-    inside = (inner / np.maximum(area(boxes)[:, None], 1e-9)).max(axis=1)
-    holding = (inner / np.maximum(area(labels)[None], 1e-9)).max(axis=1)
-    return np.asarray(boxes[(iou(boxes, labels).max(axis=1) < 0.3) & (inside < 0.5) & (holding < 0.5)])
 
 
 def read_labels(path: Path) -> Array:
@@ -111,68 +84,101 @@ def write_labels(path: Path, boxes: Array) -> None:
     path.write_text("".join(lines))
 
 
-def store_image(source: Path, target: Path) -> None:
-    """Re-encode one picture as a JPEG of quality 95 (decodes three times faster than WebP); kept if already there."""
-    if target.exists():
-        return
-    image = cv2.imread(str(source))
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """One picture, uint8 BGR."""
+    image = cv2.imread(str(path))
     if image is None:
-        raise FileNotFoundError(f"cannot read {source}")
+        raise FileNotFoundError(f"cannot read {path}")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def write_picture(image: npt.NDArray[np.uint8], target: Path) -> None:
+    """As a JPEG of quality 95, which decodes three times faster than WebP."""
     cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def prepare(data: Path, output: Path, *, synthetic: Path | None = None) -> Counter[str]:
+def _prepare_cctv(
+    data: Path, records: dict[str, dict[str, Any]], images: Path, labels: Path, count: Counter[str]
+) -> list[str]:
+    """The unlabelled CCTV pictures on which the teachers agree on somebody; what is unsure is painted over."""
+    twins = {line.split()[1] for line in (data / "same_picture.txt").read_text().splitlines() if line.strip()}
+    used = []
+    for path in sorted((data / "unlabelled").iterdir()):
+        name = f"unlabelled/{path.name}"
+        if name not in records or name in twins:
+            continue
+        people, unsure = people_and_unsure(records[name])
+        if not len(people):  # seen by neither teacher is no proof of an empty place
+            count["cctv images without agreement"] += 1
+            continue
+        picture = read_picture(path)
+        paint_over(picture, unsure, people)
+        target = images / f"{path.stem}.jpg"
+        write_picture(picture, target)
+        write_labels(labels / f"{path.stem}.txt", people)
+        used.append(str(target))
+        count["cctv images"] += 1
+        count["cctv people"] += len(people)
+        count["cctv boxes painted over"] += len(unsure)
+    return used
+
+
+def _hide_some(sources: list[str], labels: Path, count: Counter[str]) -> list[str]:
+    """A copy of every third picture in which something hides the lower part of the people; the same in every run."""
+    rng = np.random.default_rng(0)
+    places = [read_picture(Path(name)) for name in sources if Path(name).name.startswith("hdk_background__")]
+    made = []
+    for name in sources[::OCCLUDED_EVERY]:
+        path = Path(name)
+        picture, boxes = read_picture(path), read_labels(labels / f"{path.stem}.txt")
+        hidden = occlude(picture, boxes, places[int(rng.integers(len(places)))], rng)
+        if hidden is None:
+            continue
+        target = path.with_name(f"{path.stem}__hidden.jpg")
+        write_picture(picture, target)
+        write_labels(labels / f"{target.stem}.txt", hidden)
+        made.append(str(target))
+    count["pictures with hidden people"] = len(made)
+    return made
+
+
+def prepare(data: Path, output: Path, *, synthetic: Path | None = None, pasted: Path | None = None) -> Counter[str]:
     """Build or refresh the training set; returns what was counted.
 
     Args:
         data: the shared ``det`` folder.
         output: ``runs/detector``; reads its ``teachers.jsonl``, writes its ``data`` folder.
         synthetic: a folder with ``images`` (jpg) and YOLO ``labels``, added to the training list as it is.
+        pasted: another such folder, of :func:`tools.detector.pasting.generate`.
     """
-    records = read_records(output / "teachers.jsonl")
     images, labels = output / "data" / "images", output / "data" / "labels"
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
     count: Counter[str] = Counter()
     lists: dict[str, list[str]] = {"train": [], "val": []}
-
-    def add(part: str, source: Path, boxes: Array) -> None:
-        target = images / f"{source.stem}.jpg"
-        store_image(source, target)
-        write_labels(labels / f"{source.stem}.txt", boxes)
-        lists[part].append(str(target))
-        count[f"{part} images"] += 1
-        count[f"{part} people"] += len(boxes)
-
     for part in lists:
         for name in (data / f"{part}.txt").read_text().split():
+            target = images / f"{Path(name).stem}.jpg"
+            if not target.exists():
+                write_picture(read_picture(data / name), target)
             boxes = read_labels(data / "labels" / f"{Path(name).stem}.txt")
-            if part == "train" and name in records:
-                extra = forgotten_people(records[name], boxes)
-                count["forgotten people added"] += len(extra)
-                boxes = np.concatenate([boxes, extra])
-            add(part, data / name, boxes)
-    twins = {line.split()[1] for line in (data / "same_picture.txt").read_text().splitlines() if line.strip()}
-    for path in sorted((data / "unlabelled").iterdir()):
-        name = f"unlabelled/{path.name}"
-        if name not in records or name in twins:
-            continue
-        if contradicted(records[name]):
-            count["cctv images dropped"] += 1
-            continue
-        boxes = agreed_people(records[name], AGREE)
-        if not len(boxes):  # seen by neither teacher is no proof of an empty place
-            count["cctv images without agreement"] += 1
-            continue
-        count["cctv images"] += 1
-        count["cctv people"] += len(boxes)
-        add("train", path, boxes)
+            write_labels(labels / f"{target.stem}.txt", boxes)
+            lists[part] += [str(target)] * (CCTV_TIMES if part == "train" and Path(name).name.startswith(FIXED) else 1)
+            count[f"{part} images"] += 1
+            count[f"{part} people"] += len(boxes)
+    cctv = _prepare_cctv(data, read_records(output / "teachers.jsonl"), images, labels, count)
+    seen = list(dict.fromkeys([*lists["train"], *cctv]))
+    lists["train"] += cctv * CCTV_TIMES + _hide_some(seen, labels, count)
     if synthetic is not None:
         frames = sorted((synthetic.resolve() / "images").glob("*.jpg"))
         times = max(1, round(SYNTHETIC_SHARE * len(lists["train"]) / max(1, len(frames))))
         lists["train"] += [str(path) for path in frames] * times
         count["synthetic images"] = len(frames)
         count["synthetic images, times seen"] = times
+    if pasted is not None:
+        composed = [str(path) for path in sorted((pasted.resolve() / "images").glob("*.jpg"))]
+        lists["train"] += composed
+        count["pasted images"] = len(composed)
     for part, names in lists.items():
         (output / "data" / f"{part}.txt").write_text("\n".join(names) + "\n")
     (output / "data" / "data.yaml").write_text(

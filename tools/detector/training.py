@@ -21,7 +21,7 @@ from ultralytics.nn.tasks import DetectionModel
 ARCHITECTURE = Path(__file__).parent / "person_n.yaml"
 SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square upstream
 NATURAL = (0.9, 1.1)  # all others
-NATURAL_PREFIXES = ("hdk_", "synth")
+NATURAL_PREFIXES = ("hdk_", "synth", "pasted")
 HYPER: dict[str, Any] = {
     "optimizer": "AdamW", "lr0": 0.0015, "lrf": 0.02, "cos_lr": True, "momentum": 0.9, "weight_decay": 0.0005,
     "warmup_epochs": 0.3, "nbs": 8, "batch": 8, "mosaic": 0.9, "scale": 0.55, "translate": 0.1, "degrees": 3.0,
@@ -171,3 +171,23 @@ def resume(checkpoint: Path, *, threads: int) -> Path:
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     trainer.train()
     return Path(trainer.last)
+
+
+def average(checkpoints: list[Path], output: Path) -> Path:
+    """Write the mean of the weights of several stages of one training, as a checkpoint like the last of them.
+
+    Stages at different sizes and on different data forget different things; their mean keeps more of each
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    states = []
+    for path in checkpoints:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False)  # our own file, made by train()
+        network = (checkpoint.get("ema") or checkpoint["model"]).float()
+        states.append(network.state_dict())
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
+        for name, value in states[-1].items()
+    }
+    network.load_state_dict(mean)
+    torch.save(checkpoint, output)
+    return output
