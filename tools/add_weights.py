@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"{model.name}: {model.file}, {model.size} bytes, sha256 {model.sha256}")
+    if model.kind == "embedder":
+        print(f"now fit what its cosines mean: python tools/fit_calibration.py {model.name}")
     return 0
 
 

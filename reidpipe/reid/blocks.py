@@ -18,6 +18,24 @@ REDUCTION = 4  # a block works on a quarter of its output channels
 GATE_REDUCTION = 16
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm with affine parameters that keeps a channels-last map channels-last in training.
+
+    PyTorch's own hands back a channels-first map, and every layer behind it then runs in that slower layout: OSNet-AIN
+    trained at two thirds of the speed of plain OSNet on a CPU.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
+        out: Tensor = super().forward(x)
+        if self.training and x.is_contiguous(memory_format=torch.channels_last):
+            return out.contiguous(memory_format=torch.channels_last)
+        return out
+
+
 class ConvNorm(nn.Module):
     """Convolution without bias, norm, and ReLU unless `linear`."""
 
@@ -37,7 +55,7 @@ class ConvNorm(nn.Module):
         if norm == "batch":
             self.bn = nn.BatchNorm2d(outputs)
         elif norm == "instance":
-            self.bn = nn.InstanceNorm2d(outputs, affine=True)
+            self.bn = InstanceNorm(outputs)
         self.linear = linear
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,8 +159,8 @@ class OSBlock(nn.Module):
         expand_from = middle * spec.streams if spec.fusion == "concat" else middle
         self.conv3 = ConvNorm(expand_from, outputs, linear=True, norm="none" if inside else "batch")
         self.downsample = ConvNorm(inputs, outputs, linear=True) if inputs != outputs else None
-        self.IN: nn.Module | None = nn.InstanceNorm2d(outputs, affine=True) if norm != "none" else None
-        self.IN_outside = nn.InstanceNorm2d(outputs, affine=True) if norm == "both" else None
+        self.IN: nn.Module | None = InstanceNorm(outputs) if norm != "none" else None
+        self.IN_outside = InstanceNorm(outputs) if norm == "both" else None
         self._inside, self._outside = inside, outside
 
     def streams(self, x: Tensor) -> list[Tensor]:

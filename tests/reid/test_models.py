@@ -147,3 +147,17 @@ def test_spec_file_with_an_error_is_refused(tmp_path: Path, content: str, word: 
     (tmp_path / "bad.yaml").write_text(content)
     with pytest.raises(ConfigError, match=word):
         load_spec(tmp_path / "bad.yaml")
+
+
+def test_models_ain_keeps_the_memory_layout_in_training() -> None:
+    model = build_osnet("osnet_ain_x0_25").train()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layouts: list[bool] = []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.InstanceNorm2d):
+            layer.register_forward_hook(
+                lambda _layer, _inputs, out: layouts.append(out.is_contiguous(memory_format=torch.channels_last))
+            )
+    model(torch.rand(2, 3, 64, 32).to(memory_format=torch.channels_last))
+    assert len(layouts) > 1
+    assert all(layouts)
