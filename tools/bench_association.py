@@ -14,11 +14,13 @@ import argparse
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.associate.likeness import UNKNOWN, Likeness, likeness_of
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.evaluate.clusters import ClusterScores, score_clusters
@@ -69,7 +71,11 @@ def tracklets(names: Sequence[str], vectors: Vectors, method: str) -> Truth:
         pooled = unit(POOLING[method](mine.astype(np.float64), np.ones(len(mine))))
         quality = len(mine) / (len(mine) + 1.0)
         key = TrackKey(f"c{camera}", number)
-        out.append((person, Tracklet(key, pooled, len(mine), quality, crops[0][0], crops[-1][0], True, mine)))
+        times = np.asarray([time_s for time_s, _ in crops])
+        track = Tracklet(
+            key, pooled, len(mine), quality, float(times[0]), float(times[-1]), True, mine, prototype_times_s=times
+        )
+        out.append((person, track))
     return out
 
 
@@ -98,16 +104,16 @@ def greedy(truth: Truth, threshold: float) -> dict[TrackKey, int]:
     return ids
 
 
-def offline(truth: Truth, threshold: float | None = None) -> dict[TrackKey, int]:
+def offline(truth: Truth, threshold: float | None = None, *, likeness: Likeness = UNKNOWN) -> dict[TrackKey, int]:
     """Ours."""
-    associator = OfflineAssociator(threshold=threshold)
+    associator = OfflineAssociator(threshold=threshold, likeness=likeness)
     associator.update([t for _, t in truth], 0.0)
     return {link.key: link.global_id for link in associator.close()}
 
 
-def online(truth: Truth) -> dict[TrackKey, int]:
+def online(truth: Truth, *, likeness: Likeness = UNKNOWN) -> dict[TrackKey, int]:
     """Ours, as the tracklets end."""
-    associator = OnlineAssociator()
+    associator = OnlineAssociator(likeness=likeness)
     ids: dict[TrackKey, int] = {}
     ordered = sorted((t for _, t in truth), key=lambda t: t.last_s)
     for t in ordered:
@@ -115,13 +121,16 @@ def online(truth: Truth) -> dict[TrackKey, int]:
     return ids | {link.key: link.global_id for link in associator.close()}
 
 
-def subsets(truth: Truth, people: int, times: int) -> Iterator[Truth]:
-    """Random people, all of their tracklets."""
+def subsets(truth: Truth, people: int, times: int, cameras: int | None = None) -> Iterator[Truth]:
+    """Random people, their tracklets in all cameras or in so many random ones."""
     rng = np.random.default_rng(0)
     everybody = sorted({p for p, _ in truth})
     for _ in range(times):
         chosen = set(rng.choice(everybody, people, replace=False).tolist())
-        yield [(p, t) for p, t in truth if p in chosen]
+        views = sorted({t.key.camera for _, t in truth})
+        if cameras is not None:
+            views = rng.choice(views, min(cameras, len(views)), replace=False).tolist()
+        yield [(p, t) for p, t in truth if p in chosen and t.key.camera in views]
 
 
 def best_of(
@@ -136,20 +145,23 @@ def best_of(
     return f1, idf1, limit
 
 
-def table(name: str, sets: list[Truth], plain: list[Truth]) -> None:
+def table(name: str, sets: list[Truth], plain: list[Truth], likeness: Likeness) -> None:
     """Print one block: ``sets`` for reidpipe, ``plain`` the same with mean vectors for the baseline."""
     size = float(np.mean([len(t) for t in sets]))
     print(f"\n{name}: {len(sets)} x {size:.0f} tracklets   pairwise F1   IDF1 (crops)   ids / people")
     f1, idf1, limit = best_of(plain, greedy, np.arange(0.6, 0.96, 0.02))
     print(f"  mean + greedy, best threshold {limit:.2f} (labels)   {100 * f1:5.1f}   {100 * idf1:5.1f}")
-    for label, make in (("reidpipe offline, automatic", offline), ("reidpipe online, automatic", online)):
+    for label, make in (
+        ("reidpipe offline, automatic", partial(offline, likeness=likeness)),
+        ("reidpipe online, automatic", partial(online, likeness=likeness)),
+    ):
         start = time.perf_counter()
         scores = [score(truth, make(truth)) for truth in sets]
         took = (time.perf_counter() - start) / len(sets)
         means = [float(np.mean([getattr(s, k) for s in scores])) for k in ("pair_f1", "idf1", "groups", "people")]
         percent = f"{100 * means[0]:5.1f}   {100 * means[1]:5.1f}"
         print(f"  {label:44s}  {percent}   {means[2]:.1f} of {means[3]:.1f}   {took:.1f} s")
-    f1, idf1, limit = best_of(sets, offline, np.arange(0.1, 0.6, 0.05))
+    f1, idf1, limit = best_of(sets, partial(offline, likeness=likeness), np.arange(0.1, 0.75, 0.05))
     print(f"  reidpipe offline, best threshold {limit:.2f} (labels)  {100 * f1:5.1f}   {100 * idf1:5.1f}")
 
 
@@ -157,20 +169,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds reid/market1501")
     parser.add_argument("--model", type=Path, required=True, help="embedder, .onnx or .xml")
+    parser.add_argument("--held-out", action="store_true", help="only the last 100 people, whom our training holds out")
     parser.add_argument("--cache", type=Path, default=Path("runs/association"))
     parser.add_argument("--people", type=int, nargs="*", default=[7, 20, 100], help="also random subsets of so many")
+    parser.add_argument("--cameras", type=int, help="only so many of the six, random for each subset")
     parser.add_argument("--pooling", action="store_true", help="compare the pooling methods as well")
     args = parser.parse_args()
     names, vectors = features(args.data / "reid/market1501/bounding_box_train", args.model, args.cache)
+    likeness = likeness_of(args.model)
+    print(f"calibration: {likeness.source}")
+    if args.held_out:
+        last = set(sorted({int(name.split("_")[0]) for name in names})[-100:])
+        rows = [i for i, name in enumerate(names) if int(name.split("_")[0]) in last]
+        names, vectors = [names[i] for i in rows], vectors[rows]
     truth, plain = tracklets(names, vectors, "gem"), tracklets(names, vectors, "mean")
     for people in args.people:
         times = max(2, 150 // people)
-        table(f"{people} people", list(subsets(truth, people, times)), list(subsets(plain, people, times)))
-    table(f"all {len({p for p, _ in truth})} people", [truth], [plain])
+        ours, bare = (list(subsets(one, people, times, args.cameras)) for one in (truth, plain))
+        table(f"{people} people", ours, bare, likeness)
+    if args.cameras is not None:
+        return
+    table(f"all {len({p for p, _ in truth})} people", [truth], [plain], likeness)
     if args.pooling:
         for method in sorted(POOLING):
             pooled = tracklets(names, vectors, method)
-            scores = score(pooled, offline(pooled))
+            scores = score(pooled, offline(pooled, likeness=likeness))
             print(f"  pooled by {method:10s} F1 {100 * scores.pair_f1:5.1f}   IDF1 {100 * scores.idf1:5.1f}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration", "Rate", "Scale", "wilson"]
+__all__ = ["COMMON_SPREAD", "Calibration", "Rate", "Scale", "wilson"]
 
 Wide = NDArray[np.float64]
 
@@ -18,37 +18,40 @@ ODD_ONES = 0.1
 """Share of pairs of one person that look like strangers: one is half hidden, or the track holds somebody else as well.
 So looks alone never say "different" louder than this, and places and motion can still join the two."""
 
-SHIPPED_SPREAD = 0.16
-"""Standard deviation of the cosine between strangers, camera bias removed, for OSNet on Market-1501."""
+COMMON_SPREAD = 0.16
+"""Standard deviation of the cosine between strangers on the common scale: an agreed unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How alike strangers are in this footage.
+    """How alike strangers are in this footage, and people to themselves.
 
     Attributes:
         mean: of the cosine between strangers.
         spread: its standard deviation.
+        ease: how alike pictures of one person are, as a share of what the embedder is known for; 1: as there.
     """
 
     mean: float = 0.0
-    spread: float = SHIPPED_SPREAD
+    spread: float = COMMON_SPREAD
+    ease: float = 1.0
 
     @classmethod
-    def of(cls, cosines: Wide, *, strength: float = 15.0) -> Scale:
+    def of(cls, cosines: Wide, *, usual: float = COMMON_SPREAD, strength: float = 15.0) -> Scale:
         """From pairs of whom nearly all are strangers: the median, and the width of the lower half, which hardly holds
-        pairs of one person. Few pairs change the shipped scale little (it counts as ``strength`` pairs).
+        pairs of one person. Few pairs change the ``usual`` spread of the embedder little (it counts as ``strength``
+        pairs).
         """
         if not len(cosines):
-            return cls()
+            return cls(spread=usual)
         middle = float(np.median(cosines))
         width = middle - float(np.quantile(cosines, 0.16))
         share = len(cosines) / (len(cosines) + strength)
-        return cls(share * middle, max(share * width + (1 - share) * SHIPPED_SPREAD, 0.02))
+        return cls(share * middle, max(share * width + (1 - share) * usual, 0.02))
 
     def apply(self, cosines: Wide) -> Wide:
-        """Cosines as they would be if strangers were as alike as on Market-1501."""
-        return np.asarray((cosines - self.mean) * (SHIPPED_SPREAD / self.spread))
+        """Cosines as they would be if those of strangers had mean 0 and the spread ``COMMON_SPREAD``."""
+        return np.asarray((cosines - self.mean) * (COMMON_SPREAD / self.spread))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ class Calibration:
         """Log-odds of same against different, any shape, within +-``MOST``."""
         plain = np.clip(self.slope * (similarity - self.even), -MOST, MOST)
         return np.asarray(np.log((1.0 - ODD_ONES) * np.exp(plain) + ODD_ONES))
+
+    def eased(self, ease: float) -> Calibration:
+        """The same where people are less alike to themselves (``Scale.ease``), and strangers as ever.
+
+        Between two normal distributions of one width the even point moves with their distance, and so does the slope;
+        the slopes fitted to real footage move about with its root.
+        """
+        return Calibration(self.slope * float(np.sqrt(ease)), self.even * ease)
 
     def limit(self, prior: float) -> float:
         """The similarity at which same and different are equally likely, given the log-odds before looking."""

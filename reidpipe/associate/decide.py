@@ -35,6 +35,12 @@ MOST_SHIFT = 1.0
 than strangers in general."""
 
 
+CHOICE = 0.4
+"""The best of many is the most alike by chance, too: the limit goes up with the number of people, by this much of its
+logarithm. With 5 to 20 of Market's held-out people in 2 to 4 cameras, as they are and as poorer cameras show them, 0.4
+gives a joint IDF1 of 93.8 and 0 gives 93.0; on PETS09-S2L1 86.2 and 79.6; with all six cameras 92.9 and 93.7."""
+
+
 MOST_DOUBT = 4.0
 """Log-odds against a new person of whom there is one bad crop only."""
 
@@ -93,7 +99,7 @@ def decide(scene: Scene, *, rules: Rules, views: Views | None) -> Decision:
     if learned:
         gathered = replace(gathered, known=gathered.known + transit_odds(scene, gathered.pairs, learned))
         labels, weighed = _resolve(scene, gathered, rules)
-    report = _report(weighed, labels) | _report_views(scene, gathered) | _report_transits(learned)
+    report = _report(scene, weighed, labels) | _report_views(scene, gathered) | _report_transits(learned)
     return Decision(labels, link_odds(scene.quality, labels, weighed), weighed, report)
 
 
@@ -121,7 +127,7 @@ def _prior(scene: Scene, gathered: Gathered, looks: Looks, rules: Rules, *, expe
     prior = expected
     if gathered.complete:
         plain = weigh(scene, gathered, looks, 0.0)
-        prior = _even_out(plain.odds)
+        prior = _even_out(plain.odds) - CHOICE * float(np.log(max(len(scene) / size, 1.0)))
     prior = max(prior, LEAST_PRIOR[int(size >= 3.0)])
     return max(min(prior, _strangers_prior(looks, rules.false_match_rate)), prior - MOST_SHIFT)
 
@@ -188,11 +194,12 @@ def _strangers_prior(looks: Looks, rate: float) -> float:
     return looks.calibration.prior(float(likeness[int(np.argmax(surely))]))
 
 
-def _report(weighed: Weighed, labels: Ids) -> dict[str, Any]:
+def _report(scene: Scene, weighed: Weighed, labels: Ids) -> dict[str, Any]:
     together = weighed.looks.together
     return {
         "threshold": round(weighed.limit, 4),
         "prior_log_odds": round(weighed.prior, 3),
+        "calibration": scene.likeness.facts(),
         "scale": {name: round(value, 5) for name, value in asdict(weighed.scale).items()},
         "false_match_rate": asdict(wilson(int((together > weighed.limit).sum()), len(together))),
         "identities": int(labels.max()) + 1,

@@ -222,8 +222,7 @@ class Diary:
         if self._retain_days is None or time.monotonic() < self._expired_at + EXPIRE_S:
             return False
         self._expired_at = time.monotonic()
-        now_s = time.time()
-        _, tracklets = expire(self._store, before_s=now_s - 86400.0 * self._retain_days, now_s=now_s)
+        _, tracklets = expire(self._store, days=self._retain_days, now_s=time.time())
         return tracklets > 0
 
     def take_forgotten(self) -> list[int]:

@@ -15,15 +15,9 @@ from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
 
-__all__ = ["COSINE", "SHARED", "Looks", "Places", "Shared", "Views", "compare_looks", "find_places"]
+__all__ = ["Looks", "Places", "Shared", "Views", "compare_looks", "find_places"]
 
 Wide = NDArray[np.float64]
-
-COSINE = Calibration(slope=14.0, even=0.22)
-"""Shipped calibration of the cosine alone, on the common scale of ``Scale``."""
-
-SHARED = (Calibration(slope=20.0, even=0.13), Calibration(slope=20.0, even=0.16))
-"""Shipped calibrations of cosine and shared neighbours, half and half: without and with local query expansion."""
 
 NEIGHBOURHOODS = ((3.0, 2, 1), (5.5, 4, 2), (8.0, 5, 2), (np.inf, 8, 3))
 """Up to so many tracklets for each person: k1, k2 of ``shared_neighbours``."""
@@ -69,7 +63,7 @@ def compare_looks(scene: Scene, pairs: Ids, scale: Scale, *, size: float) -> Loo
     for chosen in (pairs, scene.together):
         shared = shared_neighbours(scene.near, scene.near_cosine, chosen, k1=k1, k2=k2)
         parts.append(0.5 * scale.apply(scene.cosine(chosen)) + 0.5 * shared)
-    return Looks(parts[0], parts[1], SHARED[min(k2, 2) - 1])
+    return Looks(parts[0], parts[1], scene.likeness.shared[min(k2, 2) - 1].eased(scale.ease))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +196,7 @@ def _measured(scene: Scene, scale: Scale, cameras: tuple[int, int], matrix: Wide
 
 def _likely(scene: Scene, scale: Scale, rows: Ids) -> Wide:
     prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
-    return COSINE.log_odds(scale.apply(scene.cosine(rows))) + prior
+    return scene.likeness.cosine.eased(scale.ease).log_odds(scale.apply(scene.cosine(rows))) + prior
 
 
 def _search(scene: Scene, scale: Scale, cameras: tuple[int, int], *, head: bool, offset_s: float) -> Shared | None:

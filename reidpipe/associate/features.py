@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from reidpipe.types import Ids, Vectors
 
-__all__ = ["remove_bias", "unit_rows"]
+__all__ = ["camera_means", "remove_bias", "unit_rows"]
 
 
 SPREAD_PULL = 150.0
@@ -23,7 +23,12 @@ def unit_rows(rows: NDArray[np.float64]) -> Vectors:
 
 
 def remove_bias(
-    vectors: Vectors, cameras: Ids, weights: NDArray[np.float64], *, centre: Vectors | None = None, people: float = 4.0
+    vectors: Vectors,
+    cameras: Ids,
+    weights: NDArray[np.float64],
+    *,
+    centre: NDArray[np.float64] | None = None,
+    people: float = 4.0,
 ) -> Vectors:
     """Features without the mean and the spread of their camera, float32 ``(N, D)`` unit rows.
 
@@ -39,17 +44,31 @@ def remove_bias(
         people: strength of the pull, in tracklets.
     """
     rows = vectors.astype(np.float64)
-    start = np.zeros(rows.shape[1]) if centre is None else centre.astype(np.float64)
-    overall = _pulled_mean(rows, weights, start, people if centre is not None else 0.0)
+    means = camera_means(vectors, cameras, weights, centre=centre, people=people)
     clean = np.empty_like(rows)
-    for camera in np.unique(cameras):
-        here = cameras == camera
-        clean[here] = rows[here] - _pulled_mean(rows[here], weights[here], overall, people)
+    for camera, mean in means.items():
+        clean[cameras == camera] = rows[cameras == camera] - mean
     everywhere = _pulled_variance(clean, np.full(rows.shape[1], float((clean**2).mean())))
     for camera in np.unique(cameras):
         here = cameras == camera
         clean[here] /= np.sqrt(_pulled_variance(clean[here], everywhere)) + 1e-9
     return unit_rows(clean)
+
+
+def camera_means(
+    vectors: Vectors,
+    cameras: Ids,
+    weights: NDArray[np.float64],
+    *,
+    centre: NDArray[np.float64] | None = None,
+    people: float = 4.0,
+) -> dict[int, NDArray[np.float64]]:
+    """What ``remove_bias`` takes off the vectors of each camera: number of the camera -> float64 ``(D,)``."""
+    rows = vectors.astype(np.float64)
+    start = np.zeros(rows.shape[1]) if centre is None else centre
+    overall = _pulled_mean(rows, weights, start, people if centre is not None else 0.0)
+    chosen = {int(camera): cameras == camera for camera in np.unique(cameras)}
+    return {camera: _pulled_mean(rows[here], weights[here], overall, people) for camera, here in chosen.items()}
 
 
 def _pulled_variance(rows: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Scale
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.types import TrackKey, Tracklet, Vectors
 
 __all__ = ["CameraMeans", "Gallery", "Member"]
@@ -47,10 +48,17 @@ class _Person:
 
 
 class CameraMeans:
-    """Running mean feature of each camera, pulled towards the mean over all cameras while there are few tracks."""
+    """Running mean feature of each camera, pulled towards the mean over all cameras while there are few tracks.
 
-    def __init__(self, *, pull: float = 4.0) -> None:
+    Args:
+        pull: strength, in tracks.
+        centre: float64 ``(D,)`` mean feature of people at large, towards which the mean over all cameras is pulled;
+            None: not known.
+    """
+
+    def __init__(self, *, pull: float = 4.0, centre: NDArray[np.float64] | None = None) -> None:
         self.pull = pull
+        self.centre = centre
         self.sums: dict[str, NDArray[np.float64]] = {}
         self.counts: dict[str, float] = {}
 
@@ -84,8 +92,11 @@ class CameraMeans:
         """What is taken off a vector of that camera, ``(dim,)``."""
         total = self.total()
         if total == 0:
-            return np.zeros(dim)
-        overall = np.asarray(sum(self.sums.values()) / total)
+            return np.zeros(dim) if self.centre is None else self.centre
+        if self.centre is None:
+            overall = np.asarray(sum(self.sums.values()) / total)
+        else:
+            overall = np.asarray((sum(self.sums.values()) + self.pull * self.centre) / (total + self.pull))
         if camera not in self.sums:
             return overall
         return np.asarray((self.sums[camera] + self.pull * overall) / (self.counts[camera] + self.pull))
@@ -107,13 +118,15 @@ class Gallery:
     Args:
         limit: most identities; when full, the one not seen for longest goes.
         members: most tracks remembered of each; the least weighty, ended one goes first.
+        likeness: what the cosines of the embedder mean.
     """
 
-    def __init__(self, *, limit: int, members: int) -> None:
+    def __init__(self, *, limit: int, members: int, likeness: Likeness = UNKNOWN) -> None:
         self.limit = limit
         self.members = members
-        self.means = CameraMeans()
-        self.scale = Scale()
+        self.means = CameraMeans(centre=likeness.centre)
+        self.spread = likeness.spread
+        self.scale = Scale(spread=self.spread)
         self.people: dict[int, _Person] = {}
         self._rows: list[int] = []
         self._matrix: Vectors = np.zeros((0, 0), np.float32)
@@ -265,10 +278,11 @@ class Gallery:
         """How alike different identities are, from a fixed random choice of pairs."""
         n = len(self._rows)
         if n < 2:
-            return Scale()
+            return Scale(spread=self.spread)
         i, j = np.random.default_rng(0).integers(0, n, size=(2, 2000))
         rows = self._matrix[:n]
-        return Scale.of(np.einsum("ij,ij->i", rows[i[i != j]], rows[j[i != j]]).astype(np.float64), strength=200.0)
+        cosines = np.einsum("ij,ij->i", rows[i[i != j]], rows[j[i != j]]).astype(np.float64)
+        return Scale.of(cosines, usual=self.spread, strength=200.0)
 
     def _mean(self, members: list[Member]) -> NDArray[np.float64]:
         total = sum(m.weight * self.means.clean(m.key.camera, m.vector) for m in members)

@@ -10,6 +10,7 @@ import numpy as np
 
 from reidpipe.associate.decide import Decision, decide
 from reidpipe.associate.evidence import Views
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.associate.options import read_planes, read_rules, set_clocks
 from reidpipe.associate.remember import Numbers, name_groups, recall
 from reidpipe.associate.scene import Scene, see
@@ -27,6 +28,7 @@ class OfflineAssociator:
     Args:
         threshold: similarity above which two tracklets are one person; None (default) sets itself.
         false_match_rate: largest share of wrong pairs to accept, 0..1.
+        likeness: what the cosines of the embedder mean.
         overlap: let overlapping views find themselves, and use where people stand.
         transits: ``{"gate -> lobby": "5-40 s"}``: how long people take from one camera to another, where that is known.
         offsets: camera -> seconds to add to its clock.
@@ -42,6 +44,7 @@ class OfflineAssociator:
         *,
         threshold: float | None = None,
         false_match_rate: float = 0.01,
+        likeness: Likeness = UNKNOWN,
         overlap: bool = True,
         transits: Mapping[str, object] | None = None,
         offsets: Mapping[str, float] | None = None,
@@ -54,6 +57,7 @@ class OfflineAssociator:
         self._offsets = dict(offsets or {})
         self._planes = read_planes(planes)
         self._overlap = overlap
+        self._likeness = likeness
         self._store = store
         self._note = note
         self._write = write
@@ -78,7 +82,8 @@ class OfflineAssociator:
             return []
         recalled = recall(self._store, list(self._tracklets.values())) if self._store is not None else []
         identity = {tracklet.key: global_id for global_id, tracklet in recalled}
-        scene = see([*self._tracklets.values(), *(tracklet for _, tracklet in recalled)], owners=identity)
+        everybody = [*self._tracklets.values(), *(tracklet for _, tracklet in recalled)]
+        scene = see(everybody, owners=identity, likeness=self._likeness)
         views = Views(self._planes) if self._overlap or self._planes else None
         decision = decide(scene, rules=self._rules, views=views)
         known = [identity.get(t.key) for t in scene.tracklets]
@@ -101,11 +106,6 @@ class OfflineAssociator:
                 self._store.write(decided, now_s=time.time(), note=self._note)
         self._tracklets = {}
         return links
-
-    def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
-        """Give each of these tracks, which never had a tracklet, an identity of its own. Call after ``close``."""
-        first = self._numbers.take(len(keys)) if keys else 0
-        return [Link(key, first + i, 1.0, time_s) for i, key in enumerate(keys)]
 
 
 def _links(scene: Scene, decision: Decision, names: Sequence[int]) -> list[Link]:

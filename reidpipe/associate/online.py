@@ -10,10 +10,10 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import Calibration
 from reidpipe.associate.diary import Album, Diary
-from reidpipe.associate.evidence import COSINE, Views
+from reidpipe.associate.evidence import Views
 from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.associate.options import read_planes, read_rules, set_clocks
 from reidpipe.associate.remember import Numbers
 from reidpipe.associate.review import Review
@@ -45,9 +45,9 @@ class OnlineAssociator:
     ``previous``.
 
     Args:
-        threshold: similarity above which a track belongs to an identity; None (default) takes it from ``calibration``
+        threshold: similarity above which a track belongs to an identity; None (default) takes it from ``likeness``
             and the number of people known.
-        calibration: how similar people are to themselves and to others with this embedder.
+        likeness: what the cosines of the embedder mean.
         window_s: decisions are made this often, seconds.
         delay_s: longest wait of a live track for more evidence, seconds.
         enough: quality (0..1) of a tracklet that need not wait.
@@ -72,7 +72,7 @@ class OnlineAssociator:
         self,
         *,
         threshold: float | None = None,
-        calibration: Calibration | None = None,
+        likeness: Likeness = UNKNOWN,
         window_s: float = 0.5,
         delay_s: float = 2.0,
         enough: float = 0.6,
@@ -95,17 +95,19 @@ class OnlineAssociator:
         if min(window_s, delay_s, margin, review_s) < 0 or min(max_identities, max_members, review_tracklets) < 1:
             raise ConfigError("associate: times and margin must not be negative, limits must be at least 1")
         self._threshold = threshold
-        self._calibration = calibration or COSINE
+        self._likeness = likeness
+        self._calibration = likeness.cosine
         self._window_s = window_s
         self._delay_s = delay_s
         self._enough = enough
         self._margin = margin
-        self._gallery = Gallery(limit=max_identities, members=max_members)
+        self._gallery = Gallery(limit=max_identities, members=max_members, likeness=likeness)
         self._tracks: dict[TrackKey, _Track] = {}
         self._dirty: set[TrackKey] = set()
         self._next_s: float | None = None
         self._offsets = dict(offsets or {})
-        self._review = Review(limit=review_tracklets, rules=rules, views=Views(read_planes(planes)), margin=margin)
+        views = Views(read_planes(planes))
+        self._review = Review(limit=review_tracklets, rules=rules, views=views, margin=margin, likeness=likeness)
         self._review_s = review_s
         self._reviewed_s: float | None = None
         self._ids: dict[TrackKey, int] = {}
@@ -121,7 +123,8 @@ class OnlineAssociator:
     @property
     def report(self) -> dict[str, Any]:
         """What run.json says about it: as the last review found it, or from looks alone while there was none."""
-        found = {"threshold": round(self._limit(), 4)} | self._review.report
+        alone = {"threshold": round(self._limit(), 4), "calibration": self._likeness.facts()}
+        found = alone | self._review.report
         found.pop("tracklets", None)
         return found | {"identities": self._numbers.given, "gallery": len(self._gallery)}
 
@@ -177,12 +180,6 @@ class OnlineAssociator:
         gone, self._forgotten = self._forgotten, []
         return gone
 
-    def adopt(self, keys: Sequence[TrackKey], time_s: float) -> list[Link]:
-        """Give each of these tracks, which never had a tracklet, an identity of its own."""
-        links = [Link(key, self._numbers.take(), 1.0, time_s) for key in keys]
-        self._numbers.close()
-        return links
-
     def _note(self, tracklet: Tracklet, time_s: float) -> None:
         track = self._tracks.get(tracklet.key)
         if track is None:
@@ -235,7 +232,9 @@ class OnlineAssociator:
         self._ids = {key: g for key, g in self._ids.items() if key in self._review.recent and g in self._gallery.people}
         new: dict[int, int] = {}
         links = []
-        for key, (own, wanted) in sorted(self._review.second_thoughts(self._ids, self._gallery).items()):
+        thoughts = self._review.second_thoughts(self._ids, self._gallery)
+        self._calibration = self._likeness.cosine.eased(self._review.ease)
+        for key, (own, wanted) in sorted(thoughts.items()):
             person = self._gallery.people.get(own)
             if person is None or key not in person.members:
                 continue  # dropped from a full identity: too old to matter

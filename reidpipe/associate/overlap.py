@@ -26,6 +26,10 @@ OUTLIER = 0.1
 MOST = 12.0
 """Largest log-odds that where people stand can give to a pair, either way."""
 
+AGAINST = 4.0
+"""Largest log-odds against a pair: feet that are hidden all the time are wrong by the same at every moment, so many
+moments are no stronger proof than one."""
+
 
 PERSPECTIVE = 2.0
 """How much faster a homography goes wrong outside of where it was learned than the affine map next to it."""
@@ -62,14 +66,15 @@ class Overlap:
     known_b: Wide
 
     def log_odds(self, met: Meetings) -> Wide:
-        """What places say about each pair, ``(P,)`` natural log-odds, within +-``MOST``.
+        """What places say about each pair, ``(P,)`` natural log-odds, from minus ``AGAINST`` to ``MOST``.
 
         Far from where people walked who were seen in both views the map is a guess, and says little.
         """
         if not len(met.pairs):
             return np.zeros(0)
         doubt = 1.0 + PERSPECTIVE * np.maximum(_leverage(self.known_a, met.a), _leverage(self.known_b, met.b))
-        return np.asarray(_pair_odds(_errors(self.matrix[None], met), met, self.noise * np.sqrt(doubt), self.area)[0])
+        noise = self.noise * np.sqrt(doubt)
+        return np.asarray(np.maximum(_pair_odds(_errors(self.matrix[None], met), met, noise, self.area)[0], -AGAINST))
 
 
 def find_overlap(met: Meetings, likely: Wide, *, tries: int = 1500, seed: int = 0) -> Overlap | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reidpipe.associate.decide import Rules, decide
 from reidpipe.associate.evidence import Views
 from reidpipe.associate.gallery import Gallery, Member
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.associate.scene import see
 from reidpipe.associate.weigh import Weighed
 from reidpipe.types import Ids, TrackKey, Tracklet
@@ -31,16 +32,21 @@ class Review:
         rules: what the user asked for.
         margin: log-odds by which another identity has to be better before a track changes.
         views: which views overlap, as far as it is known.
+        likeness: what the cosines of the embedder mean.
     """
 
-    def __init__(self, *, limit: int, rules: Rules, views: Views, margin: float = 0.0) -> None:
+    def __init__(
+        self, *, limit: int, rules: Rules, views: Views, margin: float = 0.0, likeness: Likeness = UNKNOWN
+    ) -> None:
         self.limit = limit
         self.recent: dict[TrackKey, Tracklet] = {}
         self._rules = rules
         self._margin = margin
         self._views = views
+        self._likeness = likeness
         self._news = 0
         self.report: dict[str, Any] = {}
+        self.ease = 1.0
 
     @property
     def due(self) -> bool:
@@ -71,9 +77,10 @@ class Review:
         own = {t.key: ids[t.key] for t in known} | {key: g for key, (g, _) in older.items()}
         # Whom earlier runs told apart in the store stays apart.
         kept = {key: g for key, (g, _) in older.items() if key.track_id < 0}
-        scene = see([*known, *(t for _, t in older.values())], owners=kept)
+        scene = see([*known, *(t for _, t in older.values())], owners=kept, likeness=self._likeness)
         decision = decide(scene, rules=self._rules, views=self._views)
         labels, self.report = decision.labels, decision.report
+        self.ease = decision.weighed.scale.ease
         before = np.asarray([own[t.key] for t in scene.tracklets])
         names = _names(labels, before.tolist(), scene.quality.tolist())
         gains = _gains(scene.quality, labels, before, decision.weighed)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.constraints import together
 from reidpipe.associate.features import remove_bias
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.associate.rerank import nearest
 from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
 
@@ -41,6 +42,7 @@ class Scene:
         near: int64 ``(N, K)`` nearest neighbours, nearest first.
         near_cosine: float64 ``(N, K)``.
         owners: int64 ``(N,)`` identity of those that are known already, at least 1; else -1.
+        likeness: what the cosines of the embedder mean.
     """
 
     tracklets: list[Tracklet]
@@ -52,6 +54,7 @@ class Scene:
     near: Ids
     near_cosine: Wide
     owners: Ids
+    likeness: Likeness
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -96,21 +99,24 @@ class Scene:
         return np.stack(np.divmod(codes, n), axis=1).astype(np.int64)
 
 
-def see(tracklets: Sequence[Tracklet], *, owners: Mapping[TrackKey, int] | None = None) -> Scene:
+def see(
+    tracklets: Sequence[Tracklet], *, owners: Mapping[TrackKey, int] | None = None, likeness: Likeness = UNKNOWN
+) -> Scene:
     """Arrays of tracklets, sorted by first appearance, then camera and track id.
 
     Args:
         tracklets: at least one.
         owners: identities that are known already and stay as they are.
+        likeness: of the embedder that made the vectors.
     """
     known = sorted(tracklets, key=lambda t: (t.first_s, t.key))
     names = sorted({t.key.camera for t in known})
     number = {name: i for i, name in enumerate(names)}
     cameras = np.asarray([number[t.key.camera] for t in known], dtype=np.int64)
     quality = np.asarray([max(t.quality, LEAST_QUALITY) for t in known])
-    vectors = remove_bias(np.stack([t.vector for t in known]), cameras, quality, people=2.0)
+    vectors = remove_bias(np.stack([t.vector for t in known]), cameras, quality, centre=likeness.centre)
     times = np.asarray([(t.first_s, t.last_s) for t in known])
     near, cosine = nearest(vectors, NEIGHBOURS)
     pairs = together(cameras, times[:, 0], times[:, 1])
     own = np.asarray([(owners or {}).get(t.key, -1) for t in known], dtype=np.int64)
-    return Scene(known, names, cameras, vectors, quality, pairs, near, cosine, own)
+    return Scene(known, names, cameras, vectors, quality, pairs, near, cosine, own, likeness)

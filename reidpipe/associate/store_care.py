@@ -11,9 +11,11 @@ from reidpipe.associate.store import Store
 from reidpipe.associate.store_rows import note_act
 from reidpipe.associate.store_types import Act
 
-__all__ = ["check", "compact", "expire", "forget", "strip"]
+__all__ = ["DAY_S", "check", "compact", "expire", "forget", "strip"]
 
 log = logging.getLogger(__name__)
+
+DAY_S = 86400.0
 
 
 def forget(store: Store, people: Sequence[int], *, now_s: float) -> int:
@@ -39,13 +41,13 @@ def forget(store: Store, people: Sequence[int], *, now_s: float) -> int:
     return count
 
 
-def expire(store: Store, *, before_s: float, now_s: float) -> tuple[int, int]:
-    """Delete for good every tracklet that was written before ``before_s``, and whoever has none left.
+def expire(store: Store, *, days: float, now_s: float) -> tuple[int, int]:
+    """Delete for good every tracklet that was written more than ``days`` ago, and whoever has none left.
 
     Args:
         store: where.
-        before_s: seconds since 1970.
-        now_s: the same.
+        days: how long to keep.
+        now_s: seconds since 1970.
 
     Returns:
         How many people and how many tracklets.
@@ -53,6 +55,7 @@ def expire(store: Store, *, before_s: float, now_s: float) -> tuple[int, int]:
     Raises:
         SinkError: see ``forget``.
     """
+    before_s = now_s - DAY_S * days
     sql = "SELECT id FROM people p WHERE NOT EXISTS (SELECT 1 FROM tracklets WHERE person = p.id AND kept_s >= ?)"
     gone = [row[0] for row in store.file.all(sql, (before_s,))]
     count = _delete(store, gone, "expire", now_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import SHIPPED_SPREAD, Scale
+from reidpipe.associate.calibrate import COMMON_SPREAD, Scale
 from reidpipe.associate.decide import LEAST_PRIOR
 from reidpipe.associate.scene import Scene
 from reidpipe.associate.weigh import Weighed
@@ -45,11 +45,11 @@ def shift_std(scene: Scene, owners: Ids, weighed: Weighed) -> float:
     ends = rng.integers(0, len(scene), size=(MOST_PAIRS, 2))
     ends = ends[ends[:, 0] != ends[:, 1]]
     cosines = scene.cosine(ends)
-    at_limit = weighed.scale.mean + weighed.limit * weighed.scale.spread / SHIPPED_SPREAD
+    at_limit = weighed.scale.mean + weighed.limit * weighed.scale.spread / COMMON_SPREAD
     moves = []
     for _ in range(HALVES):
         kept = rng.random(len(scene)) < 0.5
-        scale = Scale.of(cosines[kept[ends].all(axis=1)])
+        scale = Scale.of(cosines[kept[ends].all(axis=1)], usual=scene.likeness.spread)
         _, own = np.unique(owners[kept], return_inverse=True)
         together = int(kept[scene.together].all(axis=1).sum())
         prior = prior_of(own, together, least_prior(owners)) if kept.any() else 0.0

@@ -12,6 +12,7 @@ from reidpipe.associate.calibrate import Scale
 from reidpipe.associate.continuity import follow_on
 from reidpipe.associate.evidence import Looks, Places, Views, compare_looks, find_places
 from reidpipe.associate.scene import Scene
+from reidpipe.associate.steadiness import measure
 from reidpipe.associate.transit import Transit, transit_odds
 from reidpipe.types import Ids
 
@@ -65,15 +66,22 @@ class Weighed:
         return self.looks.calibration.limit(self.prior)
 
 
-def gather(scene: Scene, *, views: Views | None, transits: Mapping[tuple[str, str], Transit] | None = None) -> Gathered:
+def gather(
+    scene: Scene,
+    *,
+    views: Views | None,
+    transits: Mapping[tuple[str, str], Transit] | None = None,
+    scale: Scale | None = None,
+) -> Gathered:
     """Pairs worth looking at, and what places, motion and transit times say about them.
 
     Args:
         scene: at least one tracklet.
         views: what is known about overlapping views, and where what is found is noted; None: do not look at places.
         transits: known transit times.
+        scale: of this footage, where it is known already.
     """
-    scale = Scale.of(scene.strangers())
+    scale = measure(scene) if scale is None else scale
     pairs = scene.worth()
     places = None if views is None else find_places(scene, scale, views)
     follows, follow_odds = follow_on(scene)

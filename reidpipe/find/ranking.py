@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.calibrate import Calibration, Scale
+from reidpipe.associate.calibrate import Scale
 from reidpipe.associate.features import remove_bias
+from reidpipe.associate.likeness import UNKNOWN, Likeness
 from reidpipe.find.gallery import Candidate, Gallery
-from reidpipe.types import Vectors
+from reidpipe.types import Ids, Vectors
 
-__all__ = ["Match", "rank"]
+__all__ = ["Match", "compare", "rank"]
 
 Wide = NDArray[np.float64]
-
-PHOTO = Calibration(slope=17.0, even=0.26)
-"""Log-odds of one crop against one track, on the common scale; least log-loss on Market-1501 (the test people, whom the
-embedder never saw; galleries of 15 to 300 people, a third of the photos of somebody else)."""
 
 MOST = 12.0
 """Largest log-odds of one comparison, either way."""
@@ -45,14 +42,15 @@ class Match:
     row: int = 0
 
 
-def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Match]:
+def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5, likeness: Likeness = UNKNOWN) -> list[Match]:
     """All identities of a gallery, the likeliest first.
 
     The camera's own part is removed from all vectors (the photo counts as a camera of its own), and cosines are brought
     to the common scale by how alike strangers are in this gallery. Each cosine then gives a likelihood ratio of same to
-    different person (``PHOTO``). Those of an identity's vectors are averaged, since the photo shows one of its sides:
-    somebody photographed from behind is like those stays where the back was seen, whatever the others are like. Bayes'
-    rule weighs all identities against each other and against "nobody of these", which has the prior ``1 - present``.
+    different person (``likeness.photo``). Those of an identity's vectors are averaged, since the photo shows one of its
+    sides: somebody photographed from behind is like those stays where the back was seen, whatever the others are like.
+    Bayes' rule weighs all identities against each other and against "nobody of these", which has the prior
+    ``1 - present``.
 
     On single crops of Market-1501 against the mean vectors of the tracks of 200 people in other cameras this order has
     the right person first for 77 in 100, the highest cosine for 71, the cosine to the identity's mean for 73.
@@ -61,6 +59,7 @@ def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Matc
         query: float32 ``(D,)`` of unit length.
         gallery: at least one identity.
         present: how likely the person is in the gallery at all, before looking, 0..1.
+        likeness: what the cosines of the embedder mean.
 
     Raises:
         ValueError: the vectors are of another length.
@@ -75,7 +74,7 @@ def rank(query: Vectors, gallery: Gallery, *, present: float = 0.5) -> list[Matc
     np.add.at(means, gallery.owners, gallery.vectors.astype(np.float64))
     lengths = np.linalg.norm(means, axis=1)
     mean = np.clip(means @ query / np.where(lengths > 1e-9, lengths, 1.0), -1.0, 1.0)
-    chances = _probabilities(query, gallery, present)
+    chances = _probabilities(query, gallery, present, likeness)
     order = np.lexsort((np.arange(count), -best, -chances))
     rows = np.lexsort((np.arange(len(cosines)), -cosines, gallery.owners))
     nearest = rows[np.searchsorted(gallery.owners[rows], np.arange(count))]
@@ -92,21 +91,33 @@ def _shown(gallery: Gallery, person: int, row: int) -> Candidate:
     return who if picture is None else replace(who, thumbnail=picture)
 
 
-def _probabilities(query: Vectors, gallery: Gallery, present: float) -> Wide:
+def _probabilities(query: Vectors, gallery: Gallery, present: float, likeness: Likeness) -> Wide:
     """One for each identity, ``(people,)``; what is missing to 1 is nobody of these."""
-    clean = remove_bias(
-        np.concatenate([gallery.vectors, query[None]]),
-        np.append(gallery.cameras, gallery.cameras.max() + 1),
-        np.ones(len(gallery.vectors) + 1),
-        people=2.0,
-    )
-    scale = Scale.of(_strangers(clean[:-1]))
-    likeness = scale.apply((clean[:-1] @ clean[-1]).astype(np.float64))
-    odds = np.clip(PHOTO.slope * (likeness - PHOTO.even), -MOST, MOST)
+    similarity = compare(query, gallery.vectors, gallery.cameras, likeness)
+    odds = np.clip(likeness.photo.slope * (similarity - likeness.photo.even), -MOST, MOST)
     count = len(gallery.people)
     ratio = np.bincount(gallery.owners, np.exp(odds), count) / np.bincount(gallery.owners, minlength=count)
     weight = present / count * ratio
     return np.asarray(weight / (1.0 - present + weight.sum()))
+
+
+def compare(query: Vectors, vectors: Vectors, cameras: Ids, likeness: Likeness) -> Wide:
+    """Cosine of one crop and each vector on the common scale, ``(N,)``.
+
+    Args:
+        query: float32 ``(D,)`` of unit length.
+        vectors: float32 ``(N, D)`` unit rows, at least one.
+        cameras: int64 ``(N,)`` number of the camera of each.
+        likeness: of the embedder.
+    """
+    clean = remove_bias(
+        np.concatenate([vectors, query[None]]),
+        np.append(cameras, cameras.max() + 1),
+        np.ones(len(vectors) + 1),
+        centre=likeness.centre,
+    )
+    scale = Scale.of(_strangers(clean[:-1]), usual=likeness.spread)
+    return scale.apply((clean[:-1] @ clean[-1]).astype(np.float64))
 
 
 def _strangers(vectors: Vectors) -> Wide:

@@ -1,26 +1,32 @@
 """How sure each link of a run is, judged after the fact by the association's own evidence.
 
-Looks, the scale of the footage, the places in overlapping views and motion over gaps are weighed by
-``reidpipe.associate.weigh``, as when the run decided; two groups are likely one when the mean log-odds of their pairs
-is above 0, which is what the clustering decides by.
+A link that was made is as sure as the run said. For links that were not made the evidence is weighed again by
+``reidpipe.associate.weigh`` as when the run decided: its embedder's calibration, its prior, the transit times, clock
+offsets and floors that it was told of, and the transit times that it learned. Two groups are likely one when the mean
+log-odds of their pairs is above 0, which is what the clustering decides by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.evidence import Views
+from reidpipe.associate.likeness import UNKNOWN, Likeness, run_likeness
+from reidpipe.associate.options import read_planes, set_clocks
 from reidpipe.associate.scene import Scene, see
+from reidpipe.associate.steadiness import common_scale
+from reidpipe.associate.transit import Transit, read_transits
 from reidpipe.associate.uncertainty import least_prior, prior_of, shift_std
 from reidpipe.associate.weigh import Weighed, gather, link_odds, look, weigh
 from reidpipe.report.results import Person
 from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
 
-__all__ = ["Certainty", "Rival", "judge", "probability"]
+__all__ = ["Certainty", "Rival", "Rule", "judge", "probability", "rule_of"]
 
 Wide = NDArray[np.float64]
 
@@ -34,6 +40,48 @@ class Rival:
     a: int
     b: int
     odds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a run decided, as far as it says so.
+
+    Attributes:
+        threshold: the similarity limit that it was told to use; None: it set itself.
+        prior: the log-odds before looking that it ended with; None: from the sizes of its identities.
+        likeness: what the cosines of its embedder mean.
+        transits: (camera, camera) -> time from one to the other, told or learned.
+        offsets: camera -> seconds that were added to its clock.
+        planes: camera -> homography from its picture to a floor, where somebody measured it.
+        overlap: it looked for overlapping views.
+        ease: see ``Scale``.
+    """
+
+    threshold: float | None = None
+    prior: float | None = None
+    likeness: Likeness = UNKNOWN
+    transits: Mapping[tuple[str, str], Transit] = field(default_factory=dict)
+    offsets: Mapping[str, float] = field(default_factory=dict)
+    planes: Mapping[str, Wide] = field(default_factory=dict)
+    overlap: bool = True
+    ease: float = 1.0
+
+
+def rule_of(run: Mapping[str, Any]) -> Rule:
+    """From a run's ``run.json``."""
+    told = run["config"].get("associate", {})
+    said = run.get("association") or {}
+    learned = {(a, b): Transit(low, high, links) for a, b, low, high, links in said.get("transit_times_s", [])}
+    return Rule(
+        threshold=told.get("threshold"),
+        prior=said.get("prior_log_odds"),
+        likeness=run_likeness(run),
+        transits=learned | read_transits(told.get("transits") or {}),
+        offsets=told.get("offsets") or {},
+        planes=read_planes(told.get("planes")),
+        overlap=told.get("overlap", True),
+        ease=float((said.get("scale") or {}).get("ease", 1.0)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +118,7 @@ def judge(
     vectors: Vectors,
     *,
     paths: Mapping[TrackKey, Wide] | None = None,
-    threshold: float | None = None,
-    prior: float | None = None,
+    rule: Rule | None = None,
 ) -> Certainty:
     """Certainty of every link of a run, and of every link that was not made.
 
@@ -79,9 +126,9 @@ def judge(
         people: who was found.
         vectors: float32 ``(N, D)`` unit rows, one for each visit, person by person.
         paths: track -> float64 ``(T, 5)``, time and box; where they are known, overlapping views count.
-        threshold: the similarity limit that the run was told to use; None: it set itself.
-        prior: the log-odds before looking that the run ended with; None: from the sizes of its identities.
+        rule: how the run decided, see ``rule_of``; None: nothing is known of it.
     """
+    rule = rule or Rule()
     visits = [visit for person in people for visit in person.visits]
     if not visits:
         return Certainty(np.zeros(0), np.zeros(0, np.int64), (), frozenset(), 0.0, 0.0, 0.0)
@@ -92,35 +139,32 @@ def judge(
         )
         for visit, vector in zip(visits, vectors, strict=True)
     ]  # fmt: skip
-    scene = see(tracklets)
+    scene = see(set_clocks(tracklets, rule.offsets), likeness=rule.likeness)
     rows = {visit.key: row for row, visit in enumerate(visits)}
     order = np.array([rows[tracklet.key] for tracklet in scene.tracklets])
     owners = np.repeat(np.arange(len(people)), [len(person.visits) for person in people])[order]
-    return _judge(scene, owners, order, _Rule(threshold, prior))
+    said = np.asarray([np.nan if visit.probability is None else visit.probability for visit in visits])
+    return _judge(scene, owners, order, rule, said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What the run itself says of its limit, as far as it does: see ``judge``."""
-
-    threshold: float | None
-    prior: float | None
-
-
-def _weigh(scene: Scene, owners: Ids, rule: _Rule) -> Weighed:
+def _weigh(scene: Scene, owners: Ids, rule: Rule) -> Weighed:
     """The association's evidence for the grouping that a run ended with."""
-    gathered = gather(scene, views=Views())
+    views = Views(rule.planes) if rule.overlap or rule.planes else None
+    scale = replace(common_scale(scene), ease=rule.ease)
+    gathered = gather(scene, views=views, transits=rule.transits, scale=scale)
     looks = look(scene, gathered, size=len(scene) / len(np.unique(owners)))
     prior = prior_of(owners, len(scene.together), least_prior(owners)) if rule.prior is None else rule.prior
     prior = prior if rule.threshold is None else looks.calibration.prior(rule.threshold)
     return weigh(scene, gathered, looks, prior)
 
 
-def _judge(scene: Scene, owners: Ids, order: Ids, rule: _Rule) -> Certainty:
+def _judge(scene: Scene, owners: Ids, order: Ids, rule: Rule, said: Wide) -> Certainty:
     weighed = _weigh(scene, owners, rule)
     apart = owners[scene.together]
     links = np.empty(len(order))
     links[order] = link_odds(scene.quality, owners, weighed)
+    close = np.clip(said, 1e-6, 1 - 1e-6)
+    links = np.where(np.isnan(said) | np.isnan(links), links, np.log(close / (1 - close)))
     others = np.empty(len(order), np.int64)
     others[order] = _others(scene, owners, weighed)
     moved = 0.0 if rule.threshold is not None else shift_std(scene, owners, weighed)

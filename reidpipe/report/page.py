@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from reidpipe import __version__
-from reidpipe.report.certainty import Certainty, judge, probability
+from reidpipe.report.certainty import Certainty, judge, probability, rule_of
 from reidpipe.report.clock import Clock, duration
 from reidpipe.report.counts import Counts, Tally, count_people, make_bins
 from reidpipe.report.doubts import find_doubts
@@ -77,15 +77,7 @@ class _Material:
         people = results.people
         certainty = None
         if results.vectors is not None and people:
-            threshold = results.run["config"].get("associate", {}).get("threshold")
-            said = results.run.get("association") or {}
-            certainty = judge(
-                people,
-                results.vectors,
-                paths=presence.paths,
-                threshold=threshold,
-                prior=said.get("prior_log_odds"),
-            )
+            certainty = judge(people, results.vectors, paths=presence.paths, rule=rule_of(results.run))
         span = _span(results, presence)
         counts = count_people(people, results.cameras, presence.watches, certainty, make_bins(*span))
         return cls(results, presence, certainty, counts, Clock.of(*span), span)

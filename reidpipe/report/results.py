@@ -35,6 +35,8 @@ class Visit:
         similarity: cosine to the rest of the identity, as the association saw it.
         quality: 0..1, how much its vector can be trusted.
         thumbnail: path of its own best picture below the run's folder; None when only those of the cameras were kept.
+        probability: that it belongs to the rest of its identity, as the run saw it; None: there is no rest, or the run
+            was made by a version that did not say it.
     """
 
     key: TrackKey
@@ -43,6 +45,7 @@ class Visit:
     similarity: float
     quality: float
     thumbnail: str | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,11 @@ def _visit(record: dict[str, Any]) -> Visit:
         raise ValueError("a tracklet with impossible times or scores")
     thumbnail = record.get("thumbnail")
     own = None if thumbnail is None else str(thumbnail)
-    return Visit(TrackKey(str(record["camera"]), int(record["track_id"])), first_s, last_s, similarity, quality, own)
+    chance = record.get("probability")
+    if chance is not None and not 0.0 <= float(chance) <= 1.0:
+        raise ValueError("a probability out of range")
+    key = TrackKey(str(record["camera"]), int(record["track_id"]))
+    return Visit(key, first_s, last_s, similarity, quality, own, None if chance is None else float(chance))
 
 
 def read_vectors(path: Path, people: tuple[Person, ...]) -> Vectors:

@@ -13,7 +13,7 @@ import pytest
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.associate.store import Store
-from reidpipe.associate.store_care import compact, expire, forget
+from reidpipe.associate.store_care import DAY_S, compact, expire, forget
 from reidpipe.associate.store_text import export_store, import_store
 from reidpipe.associate.store_types import Act, Picture
 from reidpipe.errors import ConfigError, SinkError
@@ -109,9 +109,9 @@ def test_store_says_when_traces_may_stay_beside_it(tmp_path: Path) -> None:
 
 def test_store_expires_by_age(tmp_path: Path) -> None:
     with filled(tmp_path / "s.db") as store:
-        assert expire(store, before_s=150.0, now_s=300.0) == (1, 3)
+        assert expire(store, days=150.0 / DAY_S, now_s=300.0) == (1, 3)
         assert [(p.global_id, p.tracklets) for p in store.people()] == [(2, 1), (3, 1)]
-        assert expire(store, before_s=150.0, now_s=300.0) == (0, 0)
+        assert expire(store, days=150.0 / DAY_S, now_s=300.0) == (0, 0)
         assert [act for _, act in store.audit()] == [Act(300.0, "expire", 1, None, 2), Act(300.0, "trim", 0, None, 1)]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidpipe.report.certainty import judge, probability
+from reidpipe.associate.transit import Transit
+from reidpipe.report.certainty import Rule, judge, probability, rule_of
 from reidpipe.report.clock import Clock, duration
 from reidpipe.report.doubts import find_doubts
 from reidpipe.report.movements import find_movements
@@ -109,9 +111,36 @@ def test_certainty_never_doubts_that_people_seen_together_are_two(tmp_path: Path
 def test_certainty_takes_a_given_limit_as_exact(tmp_path: Path) -> None:
     results = read_results(write_run(tmp_path, [(1, "a", 0, 1), (2, "b", 5, 6), (1, "b", 9, 10)]))
     assert results.vectors is not None
-    known = judge(results.people, results.vectors, threshold=0.3)
+    known = judge(results.people, results.vectors, rule=Rule(threshold=0.3))
     assert known.limit == pytest.approx(0.3)
     assert known.limit_std == known.shift_std == 0
+
+
+def test_certainty_weighs_as_the_run_did() -> None:
+    calibration = {"source": "net", "cosine": [13, 0.4], "shared": [[18, 0.3], [19, 0.3]], "photo": [12, 0.3]}
+    run = {
+        "config": {"associate": {"threshold": None, "overlap": False, "offsets": {"lobby": 1.8}, "planes": None,
+                                 "transits": {"gate -> lobby": "5-40 s"}}},
+        "association": {"prior_log_odds": -3.5, "calibration": calibration | {"spread": 0.11, "steadiness": 0.7},
+                        "scale": {"mean": 0, "spread": 0.1, "ease": 0.6},
+                        "transit_times_s": [["lobby", "gate", 2.0, 9.5, 7]]},
+    }  # fmt: skip
+    rule = rule_of(run)
+    assert (rule.threshold, rule.prior, rule.overlap, rule.offsets) == (None, -3.5, False, {"lobby": 1.8})
+    assert rule.likeness.facts() == calibration | {"spread": 0.11, "steadiness": 0.7}
+    assert rule.ease == 0.6
+    assert rule.transits[("gate", "lobby")] == Transit(5.0, 40.0)
+    assert rule.transits[("lobby", "gate")] == Transit(2.0, 9.5, 7)
+
+
+def test_certainty_of_a_link_is_what_the_run_said(tmp_path: Path) -> None:
+    results = read_results(write_run(tmp_path, [(1, "a", 0, 1), (2, "b", 5, 6), (1, "b", 9, 10)]))
+    assert results.vectors is not None
+    one, two = results.people
+    said = replace(one, visits=tuple(replace(visit, probability=0.75) for visit in one.visits))
+    known = judge((said, two), results.vectors)
+    assert probability(known.links)[:2].tolist() == pytest.approx([0.75, 0.75])
+    assert np.isnan(known.links[2])
 
 
 def test_pictures_stay_inside_their_budget(tmp_path: Path) -> None:
