@@ -3,8 +3,10 @@
     python -m tools.bench_appearance                                  # our detector, our OSNet x0.25
     python -m tools.bench_appearance --detector ../shared/data/weights/yolov5n_coco_fp16.onnx \\
         --embedder ../shared/data/weights/osnet_x0_25_msmt17_combineall.onnx
+    python -m tools.bench_appearance --fps 2                          # every n-th picture, about two a second
 
-Detections and embeddings of the five sequences of ../shared/data/mot are made once and kept in runs/track/.
+``bytetrack`` stands beside it, motion only. Detections and embeddings of the five sequences of ../shared/data/mot are
+made once and kept in runs/track/.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from rich.table import Table
 from reidpipe.evaluate.mot import count_sequence
 from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
+from reidpipe.stages import Tracker
+from reidpipe.track.bytetrack import ByteTrack
 from reidpipe.track.steady import Steady
 from reidpipe.types import Detections
 from reidpipe.weights import file_sha256, resolve
@@ -65,14 +69,18 @@ def _label(model: str) -> str:
     return f"{path.stem}-{file_sha256(path)[:8]}"
 
 
-def score(folder: Path, seen: Arrays, mode: str, options: dict[str, Any]) -> tuple[dict[str, float], int]:
+def score(
+    folder: Path, seen: Arrays, mode: str, options: dict[str, Any], at_fps: float | None = None
+) -> tuple[dict[str, float], int]:
     """Scores of one sequence, and how many crops were embedded."""
     ini = configparser.ConfigParser()
     ini.read(folder / "seqinfo.ini")
     fps, count = float(ini["Sequence"]["frameRate"]), int(ini["Sequence"]["seqLength"])
-    tracker, rows, crops = Steady(**options), [np.zeros((0, 7))], 0
+    step = 1 if at_fps is None else max(1, round(fps / at_fps))
+    tracker: Tracker = (ByteTrack if mode == "bytetrack" else Steady)(**options)
+    rows, crops = [np.zeros((0, 7))], 0
     edges = np.searchsorted(seen["frames"], np.arange(1, count + 2))
-    for frame in range(1, count + 1):
+    for frame in range(1, count + 1, step):
         part = slice(edges[frame - 1], edges[frame])
         found, time_s = Detections(seen["boxes"][part], seen["scores"][part]), frame / fps
         wanted = tracker.wants(found, time_s) if mode == "on demand" else np.arange(len(found) if mode == "all" else 0)
@@ -82,7 +90,9 @@ def score(folder: Path, seen: Arrays, mode: str, options: dict[str, Any]) -> tup
         tracks = tracker.update(found, time_s)
         corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
         rows.append(np.column_stack((np.full(len(tracks), frame), tracks.track_ids, corner, size, tracks.scores)))
-    pairs = PairedSequence.of(read_mot(folder / "gt" / "gt.txt"), MotRows.from_table(np.concatenate(rows)))
+    truth = read_mot(folder / "gt" / "gt.txt")
+    truth = truth[(truth.frames - 1) % step == 0]
+    pairs = PairedSequence.of(truth, MotRows.from_table(np.concatenate(rows)))
     return count_sequence(pairs).scores(), crops
 
 
@@ -91,14 +101,18 @@ def main() -> None:
     parser.add_argument("--detector", default="person_n")
     parser.add_argument("--embedder", default="osnet_x0_25")
     parser.add_argument("--high", type=float, default=0.55, help="high_score, as in a run; new_score is 0.1 above it")
+    parser.add_argument("--fps", type=float, help="every n-th picture")
     args = parser.parse_args()
     options = {"high_score": args.high, "new_score": args.high + 0.1}
     seen = {name: look(DATA / name, args.detector, args.embedder) for name in SEQUENCES}
-    table = Table(title=f"{args.detector}, {args.embedder}: mean of {len(SEQUENCES)} sequences", title_justify="left")
+    table = Table(
+        title=f"{args.detector}, {args.embedder}: mean of {len(SEQUENCES)} sequences, {args.fps or 'all'} fps",
+        title_justify="left",
+    )
     for heading in ("appearance", "HOTA", "MOTA", "IDF1", "switches", "crops embedded", *SEQUENCES):
         table.add_column(heading, justify="right")
-    for mode in ("none", "on demand", "all"):
-        results = [score(DATA / name, seen[name], mode, options) for name in SEQUENCES]
+    for mode in ("bytetrack", "none", "on demand", "all"):
+        results = [score(DATA / name, seen[name], mode, options, args.fps) for name in SEQUENCES]
         means = [f"{np.mean([r[0][metric] for r in results]):.1f}" for metric in ("HOTA", "MOTA", "IDF1")]
         crops = f"{sum(r[1] for r in results)} of {sum(len(s['frames']) for s in seen.values())}"
         switches = f"{sum(int(r[0]['IDSW']) for r in results)}"

@@ -56,15 +56,15 @@ def assign(candidates: Candidates, *, limit: float) -> tuple[Ids, Ids]:
     rows, columns, costs = candidates
     if len(rows) == 0:
         return rows, columns
-    if not costs.min() > -np.inf:  # NaN wins every minimum, and no comparison with it holds
+    if not costs[costs.argmin()] > -np.inf:  # NaN wins every minimum, and no comparison with it holds
         raise ValueError("a cost of the assignment is NaN or -inf: check the boxes and embeddings it was made from")
     good = costs <= limit
-    if not good.all():
+    if np.count_nonzero(good) < len(good):
         rows, columns, costs = rows[good], columns[good], costs[good]
     if len(rows) == 0:
         return rows, columns
-    alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
-    if alone.all():
+    alone = np.bincount(rows)[rows] + np.bincount(columns)[columns] == 2  # each is in one pair, this one
+    if np.count_nonzero(alone) == len(alone):
         return rows, columns
     open_ = ~alone
     chosen = _solve(Candidates(rows[open_], columns[open_], costs[open_]), limit)

@@ -117,20 +117,18 @@ class TrackBook:
         """
         if not self.time_s < time_s < math.inf:
             raise ValueError(f"time_s must grow from picture to picture, got {time_s} after {self.time_s}")
-        old = time_s - self.seen_s > self.max_age_s + CLOCK_SLACK_S
-        if keep is not None:
-            old &= ~keep
-        if old.any():
-            self.remove(old & self.confirmed)
         self.before_s, self.time_s = self.time_s, time_s
         if len(self) == 0:
             return
-        lost = self.seen_s < self.before_s
-        if lost.any():
-            self.states[VELOCITY, 2:, lost] = 0.0  # somebody unseen keeps their size
+        oldest_s = self.seen_s[self.seen_s.argmin()]
+        if time_s - oldest_s > self.max_age_s + CLOCK_SLACK_S:
+            self.remove(self.confirmed & ~self.awake & (True if keep is None else ~keep))
+        if oldest_s < self.before_s:
+            self.states[VELOCITY, 2:, self.seen_s < self.before_s] = 0.0  # somebody unseen keeps their size
         self.states = self.kalman.predict(self.states, time_s - self.before_s)
         self.boxes = self.kalman.boxes(self.states)
-        self.rows = np.full(len(self), -1, np.int64)
+        self.rows = np.empty(len(self), np.int64)
+        self.rows.fill(-1)
 
     def expected(self, time_s: float) -> Boxes:
         """Where the tracks will be at ``time_s``, float32 ``(N, 4)``; changes nothing."""
@@ -182,18 +180,24 @@ class TrackBook:
         if len(tracks) == 0:
             return tracks
         chosen = pairs.detection_of[tracks]
-        boxes, scores = picture.boxes[chosen], picture.scores[chosen]
-        where = slice(None) if len(tracks) == len(self) else tracks  # everybody was found: no picking and putting back
-        states = self.kalman.update(self.states[:, :, where], self.kalman.measure(boxes), noise=noise(scores))
-        self.states[:, :, where] = states
+        boxes, scores, rows = picture.boxes.take(chosen, axis=0), picture.scores[chosen], picture.rows[chosen]
+        everybody = len(tracks) == len(self)
+        states = self.states if everybody else self.states.take(tracks, axis=2)
+        states = self.kalman.update(states, self.kalman.measure(boxes), noise=noise(scores))
         shown = self.kalman.boxes(states)
-        self.boxes[where] = shown + np.float32(measured) * (boxes - shown) if measured else shown
-        self.scores[where] = scores
-        self.seen_s[where] = self.time_s
-        self.hits[where] += 1
-        self.rows[where] = picture.rows[chosen]
+        if measured:
+            shown += np.float32(measured) * (boxes - shown)
+        if everybody:  # no picking and putting back
+            self.states, self.boxes, self.scores, self.rows = states, shown, scores, rows
+            self.seen_s.fill(self.time_s)
+            self.hits += 1
+        else:
+            self.states[:, :, tracks] = states
+            self.boxes[tracks], self.scores[tracks], self.rows[tracks] = shown, scores, rows
+            self.seen_s[tracks] = self.time_s
+            self.hits[tracks] += 1
         new = self.ids == NO_ID
-        if new.any():
+        if np.count_nonzero(new):
             self._confirm((new & (self.hits >= self.min_hits) & (self.rows >= 0)).nonzero()[0])
         return tracks
 
@@ -217,30 +221,34 @@ class TrackBook:
 
     def remove(self, which: Mask) -> None:
         """End tracks, bool ``(N,)``."""
-        if not which.any():
+        if not np.count_nonzero(which):
             return
         ended = self.ids[which & self.confirmed]
         if len(ended):
             self._ended.append(ended)
         keep = ~which
-        self.states = self.states[:, :, keep]
+        self.states = self.states.compress(keep, axis=2)
         for name in self.COLUMNS:
             setattr(self, name, getattr(self, name)[keep])
 
-    def duplicates(self, *, above: float) -> Mask:
-        """One person, two tracks: a lost one that lies on one that is seen. Of the two, the one with fewer detections.
+    def tidy(self, *, duplicates_above: float = 1.0) -> None:
+        """After ``feed``: end the new tracks that were not found again, and of two tracks on one person one.
 
         Args:
-            above: overlap from which two tracks are one person, 0..1.
-
-        Returns:
-            The tracks to end, bool ``(N,)``.
+            duplicates_above: a lost track and a seen one that overlap by more than this are one person, 0..1; the one
+                with fewer detections ends.
         """
-        gone = np.zeros(len(self), np.bool_)
         missed = self.rows < 0
-        if not missed.any():
-            return gone
-        lost = (self.confirmed & missed & self.awake).nonzero()[0]
+        if not np.count_nonzero(missed):
+            return
+        self.remove(missed & ~self.confirmed)
+        if duplicates_above < 1:
+            self.remove(self._duplicates(above=duplicates_above))
+
+    def _duplicates(self, *, above: float) -> Mask:
+        """The tracks to end, bool ``(N,)``."""
+        gone = np.zeros(len(self), np.bool_)
+        lost = (self.confirmed & (self.rows < 0) & self.awake).nonzero()[0]
         if len(lost) == 0:
             return gone
         seen = (self.confirmed & (self.rows >= 0)).nonzero()[0]
@@ -256,7 +264,8 @@ class TrackBook:
             coast_s: also those last seen up to this many seconds ago, where they are predicted to be.
         """
         rows = self._visible(coast_s)
-        return Tracks(self.ids[rows], self.boxes[rows], self.scores[rows], self.rows[rows], self._take_ended())
+        boxes = self.boxes.take(rows, axis=0)
+        return Tracks(self.ids[rows], boxes, self.scores[rows], self.rows[rows], self._take_ended())
 
     def predicted(self, time_s: float, *, coast_s: float = 0.0) -> Tracks:
         """The tracks that the last picture showed, moved to ``time_s``; changes nothing.

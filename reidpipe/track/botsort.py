@@ -93,8 +93,7 @@ class BoTSort:
         pairs = self._associate(picture, high)
         fed = book.feed(picture, pairs)
         self._learn(book.keys[fed], picture, pairs.detection_of[fed], high)
-        book.remove(~book.confirmed & (book.rows < 0))
-        book.remove(book.duplicates(above=self._duplicate))
+        book.tidy(duplicates_above=self._duplicate)
         new = (pairs.free & (picture.scores >= self._new)).nonzero()[0]
         book.begin(picture, new, confirmed=is_first)
         self._learn(book.keys[len(book) - len(new) :], picture, new, high)

@@ -93,8 +93,7 @@ class ByteTrack:
         pairs = self._associate(picture)
         high = picture.scores >= self._new
         book.feed(picture, pairs)
-        book.remove(~book.confirmed & (book.rows < 0))
-        book.remove(book.duplicates(above=self._duplicate))
+        book.tidy(duplicates_above=self._duplicate)
         book.begin(picture, (pairs.free & high).nonzero()[0], confirmed=is_first)
         return book.shown(coast_s=self._coast_s)
 
@@ -112,17 +111,17 @@ class ByteTrack:
         high = picture.scores >= self._high
 
         def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
+            rows, columns, share = overlapping(book.boxes.take(tracks, axis=0), picture.boxes.take(detections, axis=0))
             return Candidates(rows, columns, 1 - share)
 
         def scored(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share * picture.scores[detections][columns])
+            rows, columns, share = overlapping(book.boxes.take(tracks, axis=0), picture.boxes.take(detections, axis=0))
+            return Candidates(rows, columns, 1 - share * picture.scores[detections[columns]])
 
         pairs.run(confirmed, high, cost=scored, limit=self._first_limit)
-        if not high.all():
+        if np.count_nonzero(high) < len(high):
             low = (picture.scores >= self._low) & ~high
             pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)
-        if not confirmed.all():
+        if np.count_nonzero(confirmed) < len(confirmed):
             pairs.run(~confirmed, high, cost=scored, limit=self._new_limit)
         return pairs

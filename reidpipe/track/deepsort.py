@@ -96,7 +96,7 @@ class DeepSORT:
         usable = picture.scores >= self._min_score
         fed = book.feed(picture, pairs)
         self._remember(book.keys[fed], picture, pairs.detection_of[fed])
-        book.remove(~book.confirmed & (book.rows < 0))
+        book.tidy()
         chosen = np.flatnonzero(pairs.free & usable)
         book.begin(picture, chosen)
         self._remember(book.keys[len(book) - len(chosen) :], picture, chosen)

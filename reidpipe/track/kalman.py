@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.track.overlap import places
 from reidpipe.types import Boxes, Ids
 
 __all__ = ["DEEPSORT_MOTION", "PEOPLE_MOTION", "SIZE_MOTION", "KalmanFilter", "MotionModel", "States"]
@@ -86,7 +87,7 @@ PEOPLE_MOTION = MotionModel(
     drift=(0.05, 0.05, 0.05, 0.05),
     change=(0.4, 0.1, 0.1, 0.15),
     start=(0.03, 0.03, 0.04, 0.04),
-    start_speed=(0.6, 0.2, 0.15, 0.2),
+    start_speed=(0.6, 0.3, 0.15, 0.2),
 )
 """How people really move: mostly sideways, seldom faster than one body height per second, and their boxes change size
 slowly. Rounded from the second differences of annotated boxes at 30, 10, 5, 2 and 1 Hz (MOT17, both kinds of camera);
@@ -110,7 +111,7 @@ class KalmanFilter:
 
     def measure(self, boxes: Boxes) -> Measures:
         """Boxes ``(N, 4)`` as float64 ``(4, N)``: centre x, centre y, shape, height."""
-        corners = boxes.T.astype(np.float64)
+        corners = boxes.T.astype(np.float64, order="C")
         z = np.empty_like(corners)
         np.add(corners[:2], corners[2:], out=z[:2])
         z[:2] *= 0.5
@@ -126,18 +127,17 @@ class KalmanFilter:
         if self._is_ratio:
             half[0] = np.maximum(z[2] * half[1], MIN_SIDE)
         half *= 0.5
-        corners = np.empty((z.shape[1], 4), np.float32)
-        np.subtract(z[:2], half, out=corners.T[:2], casting="same_kind")
-        np.add(z[:2], half, out=corners.T[2:], casting="same_kind")
-        return corners
+        corners = np.empty_like(z)
+        np.subtract(z[:2], half, out=corners[:2])
+        np.add(z[:2], half, out=corners[2:])
+        return np.ascontiguousarray(corners.T, dtype=np.float32)
 
     def start(self, z: Measures) -> States:
         """States of new tracks, at rest, from their first measurement ``(4, N)``."""
-        unit = self._unit(z)
         states = np.zeros((5, *z.shape))
         states[POSITION] = z
-        np.multiply(self._start, unit, out=states[VARIANCE])
-        np.multiply(self._start_speed, unit, out=states[VELOCITY_VARIANCE])
+        states[VARIANCE] = self._in_pixels(self._start, z)
+        states[VELOCITY_VARIANCE] = self._in_pixels(self._start_speed, z)
         return states
 
     def predict(self, states: States, dt_s: float) -> States:
@@ -149,12 +149,17 @@ class KalmanFilter:
         (Bar-Shalom, Li, Kirubarajan 2001, eq. 6.2.2-7).
         """
         after = states.copy()
-        place, speed, var, cov, speed_var = after
-        unit = self._unit(place)
-        place += speed * dt_s
-        var += dt_s * (2 * cov + dt_s * speed_var) + (self._drift * dt_s + self._change * (dt_s**3 / 3)) * unit
-        cov += dt_s * speed_var + (self._change * (dt_s**2 / 2)) * unit
-        speed_var += (self._change * dt_s) * unit
+        place, speed, _, cov, speed_var = states
+        noise = np.array((dt_s**3 / 3, dt_s**2 / 2, dt_s))[:, None, None] * self._change
+        noise[0] += self._drift * dt_s
+        grown = self._in_pixels(noise, place)  # of variance, covariance, velocity variance: (3, 4, N)
+        carried = dt_s * speed_var
+        grown[1] += carried
+        carried += cov + cov
+        carried *= dt_s
+        grown[0] += carried
+        after[VARIANCE:] += grown
+        after[POSITION] += speed * dt_s
         return after
 
     def update(self, states: States, z: Measures, *, noise: float | NDArray[np.float64] = 1.0) -> States:
@@ -167,7 +172,7 @@ class KalmanFilter:
         """
         place, speed, var, cov, speed_var = states
         after = np.empty_like(states)
-        total = self._noise(states)
+        total = self._in_pixels(self._measured, place)
         total *= noise
         total += var
         gain, speed_gain = var / total, cov / total
@@ -198,24 +203,58 @@ class KalmanFilter:
         self, states: States, z: Measures, rows: Ids, columns: Ids, *, slack: float = 0.0
     ) -> NDArray[np.float64]:
         """The same for the pairs ``(rows[k], columns[k])`` only, float64 ``(K,)``."""
-        surprise = states[POSITION][:, rows]
-        surprise -= z[:, columns]
+        surprise = states[POSITION].take(rows, axis=1)
+        surprise -= z.take(columns, axis=1)
         surprise *= surprise
-        surprise /= self._spread(states, slack)[:, rows]
+        surprise /= self._spread(states, slack).take(rows, axis=1)
         return np.asarray(surprise.sum(axis=0))
 
+    def within(
+        self, states: States, z: Measures, limit: float, *, slack: float = 0.0
+    ) -> tuple[Ids, Ids, NDArray[np.float64]]:
+        """The pairs of a predicted track and a measurement that are no farther apart than ``limit``.
+
+        In a crowd everybody is near few: only centres are compared for all pairs, the arithmetic is for those few.
+
+        Args:
+            states: predicted, ``(5, 4, T)``.
+            z: ``(4, D)``.
+            limit: highest squared Mahalanobis distance.
+            slack: as in ``distances``.
+
+        Returns:
+            Rows of ``states`` and of ``z``, int64 ``(K,)`` each, and their distances, float64 ``(K,)``.
+        """
+        x, y = states[POSITION, :2]
+        reach_x, reach_y = np.sqrt(limit * self._spread(states, slack)[:2])
+        near = np.abs(x[:, None] - z[0]) <= reach_x[:, None]
+        near &= np.abs(y[:, None] - z[1]) <= reach_y[:, None]
+        rows, columns = places(near)
+        far = self.pair_distances(states, z, rows, columns, slack=slack)
+        good = far <= limit
+        return rows[good], columns[good], far[good]
+
+    def doubt(self, states: States, *, slack: float = 0.0) -> NDArray[np.float64]:
+        """How widely a track's next measurement may lie, against one whose place is known exactly; natural logarithm.
+
+        Minus twice the logarithm of a measurement's likelihood is its squared Mahalanobis distance plus this, up to a
+        number that is the same for all pairs. A track of which little is known is near to everything; this keeps it
+        from taking what clearly belongs to another.
+
+        Returns:
+            float64 ``(T,)``, 0 or more; no unit, as sizes cancel.
+        """
+        known = self._in_pixels(self._measured + slack * slack, states[POSITION])
+        return np.asarray(np.log1p(states[VARIANCE] / known).sum(axis=0))
+
     def _spread(self, states: States, slack: float) -> NDArray[np.float64]:
-        return np.asarray(states[VARIANCE] + (self._measured + slack * slack) * self._unit(states[POSITION]))
+        return np.asarray(states[VARIANCE] + self._in_pixels(self._measured + slack * slack, states[POSITION]))
 
-    def _noise(self, states: States) -> NDArray[np.float64]:
-        return self._measured * self._unit(states[POSITION])
-
-    def _unit(self, z: Measures) -> NDArray[np.float64]:
-        """Square of the length that the noise is measured in: the height, and 1 for a ratio; ``(4, N)``."""
+    def _in_pixels(self, variances: NDArray[np.float64], z: Measures) -> NDArray[np.float64]:
+        """Variances in squared box heights ``(..., 4, 1)`` for the boxes ``z``, ``(..., 4, N)``; a ratio's stays."""
         height = np.maximum(z[3], MIN_SIDE)
         height *= height
-        unit = np.empty_like(z)
-        unit[:] = height
+        result = variances * height
         if self._is_ratio:
-            unit[2] = 1.0
-        return unit
+            result[..., 2, :] = variances[..., 2, :]
+        return np.asarray(result)

@@ -79,7 +79,7 @@ class OCSort:
         self._walk_again(picture, pairs)
         fed = book.feed(picture, pairs)
         self._note(fed, picture, pairs.detection_of[fed])
-        book.remove(~book.confirmed & (book.rows < 0))
+        book.tidy()
         new = (pairs.free & (picture.scores >= self._min_score)).nonzero()[0]
         book.begin(picture, new)
         self._note(np.arange(len(book) - len(new), len(book)), picture, new)

@@ -30,8 +30,10 @@ class Pairs:
     __slots__ = ("detection_of", "free")
 
     def __init__(self, tracks: int, detections: int) -> None:
-        self.detection_of: Ids = np.full(tracks, -1, np.int64)
-        self.free: Mask = np.ones(detections, np.bool_)
+        self.detection_of: Ids = np.empty(tracks, np.int64)
+        self.detection_of.fill(-1)
+        self.free: Mask = np.empty(detections, np.bool_)
+        self.free.fill(True)
 
     def run(self, tracks: Mask, detections: Mask, *, cost: CostFunction, limit: float) -> None:
         """One pass: those of the chosen tracks and detections that are still without a partner are matched.

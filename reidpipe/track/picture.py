@@ -42,11 +42,11 @@ class Picture:
         boxes, scores = detections.boxes, detections.scores
         order = (-scores).argsort(kind="stable")
         ranked = scores[order]
-        if (ranked[1:] == ranked[:-1]).any():  # the place decides between equals
+        if np.count_nonzero(ranked[1:] == ranked[:-1]):  # the place decides between equals
             order = np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2], -scores))
-        boxes = boxes[order]
+        boxes = boxes.take(order, axis=0)
         sides = boxes[:, 2:] - boxes[:, :2]
-        if boxes.size and not (-MAX_PIXEL < boxes.min() <= boxes.max() < MAX_PIXEL and sides.min() > MIN_SIDE):
+        if boxes.size and not (_least(boxes) > -MAX_PIXEL and _least(-boxes) > -MAX_PIXEL and _least(sides) > MIN_SIDE):
             sound = (np.abs(boxes) < MAX_PIXEL).all(axis=1) & (sides > MIN_SIDE).all(axis=1)
             order, boxes = order[sound], boxes[sound]
         return cls(boxes, scores[order], order, detections)
@@ -70,3 +70,10 @@ class Picture:
         if self.source.embeddings is None:
             return np.zeros((0, 0), np.float32)
         return self.source.embeddings[self.rows[chosen]]
+
+
+def _least(values: NDArray[np.float32]) -> np.float32:
+    """The smallest; for a few people ``min()`` takes three times as long."""
+    flat = values.ravel()
+    least: np.float32 = flat[flat.argmin()]
+    return least

@@ -62,7 +62,7 @@ class Sort:
 
         pairs.run(np.ones(len(book), np.bool_), usable, cost=overlap, limit=self._overlap_limit)
         book.feed(picture, pairs)
-        book.remove(~book.confirmed & (book.rows < 0))
+        book.tidy()
         book.begin(picture, (pairs.free & usable).nonzero()[0])
         return book.shown(coast_s=self._coast_s)
 

@@ -1,4 +1,4 @@
-"""The default tracker: two passes by score, motion in real units, and a camera that may move. See docs/tracker.md."""
+"""The default tracker: whoever is likely, two passes by score, and a camera that may move. See docs/tracker.md."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks
 
 __all__ = ["Steady"]
 
-SCORE_WEIGHT = 0.2
-"""Cost of a change of score: a person half hidden (low score) and the one before them (high) rarely swap."""
-SURPRISE_WEIGHT, MAX_SURPRISE = 0.3, 25.0
-"""Cost of a squared Mahalanobis distance of 25 or more; smaller ones in proportion."""
-LOOK_WEIGHT = 0.5
+SCORE_WEIGHT = 5.0
+"""Cost of a change of score by 1: a person half hidden (low score) and the one before them (high) rarely swap. This and
+the next are in the unit of ``surprise_limit``."""
+LOOK_WEIGHT = 20.0
 """Cost of a difference of 1 in cosine."""
 STRANGER = 0.15
-"""Cosine under ``same_look`` by more than this: no match by motion alone."""
+"""Cosine under ``same_look`` by more than this: no match by overlap alone."""
 LEARNT_SHARE = 0.5
 """Share of the common jump that the tracks learn as their own motion, so that a crowd that walks one way, or a camera
 that keeps panning, becomes speed and not a new jump in every picture."""
@@ -56,10 +55,10 @@ class Steady:
     """Follows people inside one camera.
 
     Like ByteTrack, detections with a high score are matched first with all tracks, then those with a low score with the
-    tracks that are left. What a pair costs is overlap weighted by the score, a change of score, and how much the place
-    and size surprise a motion filter that knows how people move; a third pass goes by that surprise alone, and finds
-    people again that moved too far to overlap. Before that, the jump that all people have in common is taken as the
-    camera's. All limits are in seconds and box heights, so 2 and 30 pictures a second behave alike.
+    tracks that are left. What a pair costs is how unlikely it is: how much place and size surprise a motion filter that
+    knows how people move, how little is known of the track, a change of score, and looks. Nobody needs to overlap, so
+    that one cost serves at 30 and at 2 pictures a second; those left over are matched by overlap. Before that, the jump
+    that all people have in common is taken as the camera's. All limits are in seconds and box heights.
 
     Args:
         high_score: detections from here on are trusted, 0..1.
@@ -69,9 +68,11 @@ class Steady:
             look is known.
         min_hits: pictures in a row that a new person must be found in before it gets an id; people in the very first
             picture get theirs at once.
-        high_limit: highest cost of a pair in the first pass, 0..1.
-        low_limit: highest cost (1 - overlap) of a pair in the second pass, 0..1.
-        surprise_limit: highest squared Mahalanobis distance of a pair in the third pass; four degrees of freedom.
+        wait_s: where pictures come slower than this, seconds, a new person does not wait for a second one: at two
+            pictures a second that would hide everybody for half a second.
+        low_limit: highest cost (1 - overlap) of a pair in the passes by overlap, 0..1.
+        surprise_limit: highest cost of a pair in the first pass, minus twice a logarithm of likelihood; a squared
+            Mahalanobis distance with four degrees of freedom is above 13.3 once in a hundred.
         duplicate_overlap: of two tracks that overlap by more than this, one seen and one lost, the younger ends, 0..1.
         moving_camera: correct for a camera that pans, shakes or drives.
         appearance: ask for embeddings where they would decide; without any, motion alone decides.
@@ -92,11 +93,11 @@ class Steady:
         high_score: float = 0.6,
         low_score: float = 0.1,
         new_score: float = 0.7,
-        max_age_s: float = 1.0,
+        max_age_s: float = 1.5,
         min_hits: int = 2,
-        high_limit: float = 0.8,
+        wait_s: float = 0.3,
         low_limit: float = 0.5,
-        surprise_limit: float = 7.0,
+        surprise_limit: float = 13.3,
         duplicate_overlap: float = 0.85,
         moving_camera: bool = True,
         appearance: bool = True,
@@ -110,7 +111,7 @@ class Steady:
             high_score=(high_score, low_score, 1),
             low_score=(low_score, 0, 1),
             new_score=(new_score, 0, 1),
-            high_limit=(high_limit, 0, 2),
+            wait_s=(wait_s, 0, 1e9),
             low_limit=(low_limit, 0, 2),
             surprise_limit=(surprise_limit, 0, 1e9),
             duplicate_overlap=(duplicate_overlap, 0, 1),
@@ -121,8 +122,8 @@ class Steady:
             coast_s=(coast_s, 0, 1e9),
         )
         self._high, self._low, self._new = high_score, low_score, new_score
-        self._high_limit, self._low_limit, self._surprise_limit = high_limit, low_limit, surprise_limit
-        self._duplicate = duplicate_overlap
+        self._low_limit, self._surprise_limit = low_limit, surprise_limit
+        self._wait_s, self._duplicate = wait_s, duplicate_overlap
         self._moving_camera = moving_camera
         self._appearance, self._same_look, self._refresh_s = appearance, same_look, refresh_s
         self._memory_s, self._return_look = memory_s, return_look
@@ -166,7 +167,7 @@ class Steady:
             ValueError: time does not grow.
         """
         book, picture = self._book, Picture.of(detections)
-        is_first = book.time_s == -np.inf
+        at_once = time_s - book.time_s > self._wait_s  # and in the very first picture
         book.turn_page(time_s, keep=self._remembered(time_s))
         high = picture.scores >= self._high
         shift = camera_shift(book.boxes[book.followed], picture.boxes[high]) if self._moving_camera else None
@@ -178,10 +179,9 @@ class Steady:
             book.shift(-LEARNT_SHARE * shift, tracks=pairs.matched)
         fed = book.feed(picture, pairs, noise=_noise, measured=MEASURED_SHARE)
         self._learn(book.keys[fed], picture, pairs.detection_of[fed])
-        book.remove(~book.confirmed & (book.rows < 0))
-        book.remove(book.duplicates(above=self._duplicate))
+        book.tidy(duplicates_above=self._duplicate)
         new = (pairs.free & (picture.scores >= self._new)).nonzero()[0]
-        book.begin(picture, new, confirmed=is_first)
+        book.begin(picture, new, confirmed=at_once)
         self._learn(book.keys[len(book) - len(new) :], picture, new)
         return book.shown(coast_s=self._coast_s)
 
@@ -259,34 +259,25 @@ class Steady:
         book, pairs = self._book, Pairs(len(self._book), len(picture))
         kalman, measures = book.kalman, picture.measures(book.kalman)
 
-        def likely(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            scores = picture.scores[detections][columns]
-            surprise = kalman.pair_distances(
-                book.states[:, :, tracks], measures[:, detections], rows, columns, slack=SLACK
+        def unlikeliness(tracks: Ids, detections: Ids) -> Candidates:
+            states = book.states.take(tracks, axis=2)
+            rows, columns, cost = kalman.within(
+                states, measures.take(detections, axis=1), self._surprise_limit, slack=SLACK
             )
-            cost = 1 - share * scores + SCORE_WEIGHT * np.abs(book.scores[tracks][rows] - scores)
-            cost = cost + SURPRISE_WEIGHT / MAX_SURPRISE * np.minimum(surprise, MAX_SURPRISE)
-            strange = self._strangeness(tracks[rows], picture, detections[columns])
+            who, whom = tracks[rows], detections[columns]
+            cost += kalman.doubt(states, slack=SLACK)[rows]
+            cost += SCORE_WEIGHT * np.abs(book.scores[who] - picture.scores[whom])
+            strange = self._strangeness(who, picture, whom)
             return Candidates(rows, columns, cost if strange is None else cost + LOOK_WEIGHT * strange)
 
         def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
-        def surprise(tracks: Ids, detections: Ids) -> Candidates:
-            far = kalman.distances(book.states[:, :, tracks], measures[:, detections], slack=SLACK)
-            rows, columns = (far <= self._surprise_limit).nonzero()
-            cost = far[rows, columns]
+            rows, columns, share = overlapping(book.boxes.take(tracks, axis=0), picture.boxes.take(detections, axis=0))
             strange = self._strangeness(tracks[rows], picture, detections[columns])
-            if strange is not None:
-                cost[strange > STRANGER] = np.inf
-            return Candidates(rows, columns, cost)
+            return Candidates(rows, columns, 1 - share if strange is None else 1 - share + (strange > STRANGER))
 
-        confirmed = book.confirmed & book.awake
         low = (picture.scores >= self._low) & ~high
-        pairs.run(confirmed, high, cost=likely, limit=self._high_limit)
-        pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._low_limit)
-        pairs.run(~book.confirmed, high, cost=likely, limit=self._high_limit)
-        pairs.run(book.awake, high, cost=surprise, limit=self._surprise_limit)
+        pairs.run(book.confirmed & book.awake, high, cost=unlikeliness, limit=self._surprise_limit)
+        pairs.run(book.confirmed & book.followed, low, cost=overlap, limit=self._low_limit)
+        pairs.run(~book.confirmed, high, cost=unlikeliness, limit=self._surprise_limit)
+        pairs.run(book.awake, high, cost=overlap, limit=self._low_limit)  # whom the filter expected elsewhere
         return pairs

@@ -48,6 +48,7 @@ class Limit:
 SCORE, NEW = Limit(0.2, 0.8), Limit(0.2, 0.9)
 AGE, HITS = Limit(0.3, 4.0, ratio=True), Limit(1, 5, whole=True)
 COST, COSINE = Limit(0.3, 0.95), Limit(0.05, 0.6)
+SURPRISE = Limit(4.0, 40.0, ratio=True)
 
 LIMITS: dict[str, dict[str, Limit]] = {
     "botsort": {"high_score": SCORE, "new_score": NEW, "max_age_s": AGE, "first_limit": COST},
@@ -55,7 +56,7 @@ LIMITS: dict[str, dict[str, Limit]] = {
     "deepsort": {"min_score": SCORE, "max_age_s": AGE, "min_hits": HITS, "appearance_limit": COSINE},
     "ocsort": {"min_score": SCORE, "max_age_s": AGE, "min_hits": HITS, "overlap_limit": COST},
     "sort": {"min_score": SCORE, "max_age_s": AGE, "min_hits": HITS, "overlap_limit": COST},
-    "steady": {"high_score": SCORE, "new_score": NEW, "max_age_s": AGE, "high_limit": Limit(0.5, 1.2)},
+    "steady": {"high_score": SCORE, "new_score": NEW, "max_age_s": AGE, "surprise_limit": SURPRISE},
 }
 """What is searched when nothing is named: the few that depend on the detector and the place. Every further one makes it
 easier to fit the sequences at hand and nothing else."""
@@ -81,7 +82,7 @@ OTHERS: dict[str, Limit] = {
     "overlap_limit": COST,
     "refresh_s": Limit(0.2, 5.0, ratio=True),
     "second_limit": COST,
-    "surprise_limit": Limit(2.0, 30.0, ratio=True),
+    "surprise_limit": SURPRISE,
 }
 """The range of what can be asked for by name alone."""
 

@@ -125,3 +125,36 @@ def test_kalman_tracks_do_not_see_each_other() -> None:
     together = ours.update(ours.predict(ours.start(z), 0.1), z + 1)
     alone = ours.update(ours.predict(ours.start(z[:, 2:3]), 0.1), z[:, 2:3] + 1)
     assert np.array_equal(together[:, :, 2:3], alone)
+
+
+@MOTIONS
+def test_kalman_within_is_the_table_without_what_is_too_far(motion: MotionModel) -> None:
+    kalman, rng = KalmanFilter(motion), np.random.default_rng(4)
+    corner = rng.uniform(0, 400, (40, 2))
+    boxes = np.concatenate((corner, corner + rng.uniform((20, 60), (60, 160), (40, 2))), axis=1).astype(np.float32)
+    states = kalman.predict(kalman.start(kalman.measure(boxes)), 0.3)
+    z = kalman.measure(boxes[::-1] + np.float32(7))
+    table = kalman.distances(states, z, slack=0.06)
+    for limit in (0.0, 3.0, 13.3):
+        rows, columns, far = kalman.within(states, z, limit, slack=0.06)
+        assert np.stack((rows, columns), axis=1).tolist() == np.argwhere(table <= limit).tolist()
+        np.testing.assert_allclose(far, table[rows, columns], rtol=1e-12)
+
+
+@MOTIONS
+def test_kalman_doubt_is_the_spread_of_a_likelihood(motion: MotionModel) -> None:
+    from scipy.stats import multivariate_normal
+
+    kalman = KalmanFilter(motion)
+    boxes = np.array([[100, 100, 150, 250]], np.float32)
+    z = kalman.measure(boxes)
+    sure, unsure = kalman.start(z), kalman.predict(kalman.start(z), 0.5)
+    sure[2] = 0.0  # known exactly
+    assert kalman.doubt(sure).tolist() == [0.0]
+    at = z + np.array([[3.0], [2.0], [0.01], [1.0]])
+    logs = []
+    for states in (sure, unsure):
+        spread = kalman._spread(states, 0.0)[:, 0]
+        logs.append(-2 * multivariate_normal(states[0, :, 0], np.diag(spread)).logpdf(at[:, 0]))
+    costs = [float((kalman.distances(s, at)[0] + kalman.doubt(s))[0]) for s in (sure, unsure)]
+    np.testing.assert_allclose(costs[1] - costs[0], logs[1] - logs[0], rtol=1e-9)

@@ -22,7 +22,7 @@ def test_space_every_range_is_one_that_the_tracker_allows(tracker: str) -> None:
 
 def test_space_is_the_few_by_itself_and_what_is_named_when_named() -> None:
     config = Config.load()
-    assert set(search_space(config)) == {"high_score", "new_score", "max_age_s", "high_limit"}
+    assert set(search_space(config)) == {"high_score", "new_score", "max_age_s", "surprise_limit"}
     assert {"same_look", "return_look"} <= set(search_space(config, looks=True))
     chosen = search_space(config, chosen=["max_age_s=0.5:2", "min_hits=1:3", "coast_s=0:0.2", "surprise_limit"])
     assert chosen["max_age_s"] == Limit(0.5, 2.0, ratio=True)
