@@ -1,14 +1,19 @@
-"""Outputs that fail under a live run: does the run notice? Pictures a second before, during and after, as a table.
+"""Outputs that fail under a live run: does the run notice? What share of the pictures that came was worked on, a table.
 
     python -m tools.faults_sinks                # needs root for a small disk, and mosquitto
 
 Two cameras of 15 pictures a second with made-up stages, everything else is real: files on a disk of 6 MB that is full
 for a while, recording included; a webhook that answers 500, or not at all; a Mosquitto killed and started again.
+
+The output fails and works by turns, so that what else the machine does touches both alike. Each window in which it
+fails is held against the two around it in which it works: pictures worked on, as a share of those that came, and
+processor time for each of them. The table has the median of these ratios, and the least and the largest one.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import socket
@@ -16,8 +21,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,9 +34,12 @@ from reidpipe.config import Config
 from reidpipe.live import run as live_run
 from reidpipe.live import run_live
 from reidpipe.live.rtsp import free_port
+from reidpipe.live.scheduler import LiveCamera
+from reidpipe.live.setup import open_cameras
 from reidpipe.live.stages import RationedPooler
 from reidpipe.pipeline import Pipeline
 from reidpipe.types import Detections, Tracks
+from tests.disks import small_disk
 from tests.fakes import NONE, OneIdentity, OnePerson, RowTracker, UnitVectors
 from tests.live.test_run_live import LiveVector
 from tests.live.watch import until
@@ -43,26 +51,53 @@ CAMERAS = ("gate", "yard")
 TROUBLE = ("cannot", "answers", "did not")
 
 
-class Rates(NamedTuple):
-    """Pictures a second, and what came of the fault.
+class Window(NamedTuple):
+    """A few seconds of a run.
 
     Attributes:
-        before: worked on.
-        during: the same, while the output failed.
-        after: the same.
+        received: pictures that came.
+        processed: pictures that were worked on.
+        cpu_s: processor time of the whole process, seconds.
+    """
+
+    received: int
+    processed: int
+    cpu_s: float
+
+    @property
+    def share(self) -> float:
+        """Of the pictures that came, those that were worked on."""
+        return self.processed / max(self.received, 1)
+
+    @property
+    def cpu_each_s(self) -> float:
+        """Processor time for each picture that was worked on."""
+        return self.cpu_s / max(self.processed, 1)
+
+
+class Rates(NamedTuple):
+    """What a fault cost, and what came of it.
+
+    Attributes:
+        working: windows in which the output worked, one more than of the others.
+        failing: windows in which it failed, each between two of those.
         told: what the run said about it.
         lost_lines: of files or events.
         lost_pictures: of recorded video.
         in_order: what was delivered is what the run wrote, in its order, each line once.
     """
 
-    before: float
-    during: float
-    after: float
+    working: list[Window]
+    failing: list[Window]
     told: str
     lost_lines: int
     lost_pictures: int
     in_order: bool
+
+    def ratios(self, value: Callable[[Window], float]) -> list[float]:
+        """Of each failing window to the mean of its neighbours."""
+        around = [(value(a) + value(b)) / 2 for a, b in itertools.pairwise(self.working)]
+        return [value(one) / usual for one, usual in zip(self.failing, around, strict=True)]
 
 
 class Restless(RowTracker):
@@ -100,6 +135,11 @@ class Counting:
     def note(self, message: str) -> None:
         self.notes.append(message)
 
+    @property
+    def is_well(self) -> bool:
+        """The last thing that was said about an output is that it works again."""
+        return any("again" in note for note in self.notes[-1:])
+
 
 class Fault(NamedTuple):
     """How an output is made to fail and to work again.
@@ -119,35 +159,39 @@ class Fault(NamedTuple):
     delivered: Callable[[], list[str]]
 
 
-def measure(fault: Fault, clips: list[Path], seconds: float) -> Rates:
-    """A run with three phases of so many seconds."""
-    progress, stop = Counting(), threading.Event()
+def measure(fault: Fault, clips: list[Path], seconds: float, *, rounds: int = 1) -> Rates:
+    """A run with ``2 * rounds + 1`` windows of so many seconds, the output failing in every second one."""
+    progress, stop, cameras = Counting(), threading.Event(), list[LiveCamera]()
     config = Config.load(values={"live.report_s": 0.2, "output.report": False, **fault.settings})
-    results: list[Any] = []
-    runner = threading.Thread(
-        target=lambda: results.append(
-            run_live(
-                [f"{name}={clip}" for name, clip in zip(CAMERAS, clips, strict=True)],
-                fault.out,
-                config=config,
-                realtime=True,
-                force=True,
-                progress=progress,
-                stop=stop,
-            )
-        )
-    )
-    with patch.object(live_run, "build_stages", lambda *_, **__: stages()):
+
+    def opened(*arguments: Any, **options: Any) -> list[LiveCamera]:
+        cameras.extend(open_cameras(*arguments, **options))
+        return list(cameras)
+
+    def run() -> None:
+        sources = [f"{name}={clip}" for name, clip in zip(CAMERAS, clips, strict=True)]
+        options: dict[str, Any] = {"realtime": True, "force": True, "progress": progress, "stop": stop}
+        run_live(sources, fault.out, config=config, **options)
+
+    runner = threading.Thread(target=run)
+    told = ""
+    with (
+        patch.object(live_run, "build_stages", lambda *_, **__: stages()),
+        patch.object(live_run, "open_cameras", opened),
+    ):
         runner.start()
         try:
             until(lambda: progress.pictures > 2 * FPS)
-            before = rate(progress, seconds)
-            fault.begin()
-            during = rate(progress, seconds)
-            told = next((one for one in progress.notes if any(word in one for word in TROUBLE)), "")
-            fault.end()
-            after = rate(progress, seconds)
-            until(lambda: any("again" in note for note in progress.notes), patience_s=60)
+            working, failing = [window(progress, cameras, seconds)], list[Window]()
+            for _ in range(rounds):
+                fault.begin()
+                failing.append(window(progress, cameras, seconds))
+                troubles = (one for one in progress.notes if any(word in one for word in TROUBLE))
+                told = told or next(troubles, "")
+                fault.end()
+                # What waited goes out now; that is neither of the two.
+                until(lambda: progress.is_well, patience_s=60)
+                working.append(window(progress, cameras, seconds))
             happened = len((fault.out / "events.jsonl").read_text().splitlines())
             until(lambda: len(fault.delivered()) >= happened, patience_s=60)  # what waited is delivered, all of it
         finally:
@@ -158,30 +202,24 @@ def measure(fault: Fault, clips: list[Path], seconds: float) -> Rates:
     wanted = iter((fault.out / "events.jsonl").read_text().splitlines())
     delivered = fault.delivered()
     in_order = len(delivered) > 10 and all(line in wanted for line in delivered)  # a subsequence, each line once
-    return Rates(before, during, after, told, live["live"]["lost_lines"], lost, in_order)
+    return Rates(working, failing, told, live["live"]["lost_lines"], lost, in_order)
 
 
-def rate(progress: Counting, seconds: float) -> float:
-    begun, before = time.monotonic(), progress.pictures
+def window(progress: Counting, cameras: Sequence[LiveCamera], seconds: float) -> Window:
+    """So many seconds of the run."""
+
+    def now() -> tuple[int, int, float]:
+        return sum(one.box.counts.received for one in cameras), progress.pictures, time.process_time()
+
+    received, processed, cpu_s = now()
     time.sleep(seconds)
-    return (progress.pictures - before) / (time.monotonic() - begun)
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int = 6) -> Iterator[Path]:
-    """A disk of its own; needs root."""
-    disk = folder / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    later = now()
+    return Window(later[0] - received, later[1] - processed, later[2] - cpu_s)
 
 
 def disk_full(stack: ExitStack, folder: Path) -> Fault:
     """Files and video on a disk that something else fills to the last byte."""
-    disk = stack.enter_context(small_disk(folder))
+    disk = stack.enter_context(small_disk(folder / "disk", "6m"))
     filler = disk / "filler"
 
     def fill() -> None:
@@ -291,23 +329,32 @@ FAULTS: dict[str, Callable[[ExitStack, Path], Fault]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faults", nargs="*", help=f"default: all of {', '.join(FAULTS)}")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each phase")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each window")
+    parser.add_argument("--rounds", type=int, default=6, help="windows in which the output fails")
     arguments = parser.parse_args()
-    seconds = arguments.seconds
-    print(f"{'fault':<17}{'before':>8}{'during':>8}{'after':>8}{'during/before':>15}  lost lines, pictures, order")
+    seconds, rounds = arguments.seconds, arguments.rounds
+    print(f"{'fault':<17}{'share':>7}{'failing/working':>26}{'cpu each':>24}  lost lines, pictures, order")
     with tempfile.TemporaryDirectory() as made:
         short = write_video(Path(made) / "short.mp4", frames=2 * FPS, fps=FPS)
-        clips = [lengthened(short, Path(made) / f"{name}.mp4", 4 * seconds + 120) for name in CAMERAS]
+        length_s = 4 * rounds * seconds + 120
+        clips = [lengthened(short, Path(made) / f"{name}.mp4", length_s) for name in CAMERAS]
         for number, name in enumerate(arguments.faults or FAULTS):
             folder = Path(made) / str(number)
             folder.mkdir()
             with ExitStack() as stack:
-                rates = measure(FAULTS[name](stack, folder), clips, seconds)
+                rates = measure(FAULTS[name](stack, folder), clips, seconds, rounds=rounds)
+            usual = float(np.median([one.share for one in rates.working]))
+            shares, costs = (middle(rates.ratios(of)) for of in (lambda w: w.share, lambda w: w.cpu_each_s))
             print(
-                f"{name:<17}{rates.before:8.2f}{rates.during:8.2f}{rates.after:8.2f}{rates.during / rates.before:15.3f}"
-                f"  {rates.lost_lines}, {rates.lost_pictures}, {'kept' if rates.in_order else 'BROKEN'}: {rates.told}",
+                f"{name:<17}{usual:7.3f}{shares:>26}{costs:>24}  {rates.lost_lines}, {rates.lost_pictures}, "
+                f"{'kept' if rates.in_order else 'BROKEN'}: {rates.told}",
                 flush=True,
             )
+
+
+def middle(ratios: list[float]) -> str:
+    """Median, least and largest."""
+    return f"{np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""A real live run for as long as told: real clips over a real RTSP server, the shipped models; what grows?
+r"""A real live run for as long as told: real clips over a real RTSP server, the shipped models; what grows?
 
     python tools/soak_rtsp.py --minutes 20 --out /tmp/soak a.mp4 b.mp4
 
 Prints a line every half minute: memory, what the C allocator has in use, open files, threads, pictures, age. At the end
-the share of pictures that each camera's drops were, and the slope of memory in MB an hour over the second half.
+the share of pictures that each camera's drops were, and how steeply each of these grew over the second half, an hour,
+with the limits between which that lies with 95 %. What a run remembers of people is bounded, but it may take hours
+until it is full; lower bounds show the rest of the memory:
+
+    --set live.max_tracks=50 --set live.max_identities=50 \
+    --set associate.name=online --set associate.review_tracklets=50
 """
 
 from __future__ import annotations
@@ -17,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from reidpipe.config import Config
 from reidpipe.live import run_live
 from reidpipe.live.rtsp import RtspServer, clip, why_not
 from reidpipe.live.trim import settle_allocator
+from tools.slopes import slope
 from tools.soak_live import resources
 
-EVERY_S = 30.0
+EVERY_S = 5.0
+TELL_EVERY = 6
 _NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
 
@@ -69,14 +75,8 @@ def lengthened(path: Path, out: Path, seconds: float) -> Path:
     return out
 
 
-def slope(rows: list[dict[str, Any]], name: str) -> float:
-    """Change an hour, by a line of least squares."""
-    hours = np.array([row["s"] for row in rows]) / 3600
-    return float(np.polyfit(hours, np.array([row[name] for row in rows]), 1)[0])
-
-
 def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> list[dict[str, Any]]:
-    """Run; a row for each half minute."""
+    """Run; a row every five seconds."""
     out.mkdir(parents=True, exist_ok=True)
     long = [lengthened(path, out / f"{number}.mp4", 60 * minutes + 60) for number, path in enumerate(clips)]
     mounts: dict[str, dict[str, Any]] = {f"/{number}": {"launch": clip(path)} for number, path in enumerate(long)}
@@ -90,7 +90,8 @@ def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> l
             seen = sum(camera["processed"] for camera in live.get("cameras", {}).values())
             row = {"s": round(time.monotonic() - begun), **resources(), **allocator(), "processed": seen}
             rows.append(row)
-            print(json.dumps(row | {"age_p99_s": live.get("age_p99_s")}), flush=True)
+            if len(rows) % TELL_EVERY == 0:
+                print(json.dumps(row | {"age_p99_s": live.get("age_p99_s")}), flush=True)
 
     with RtspServer(mounts) as server:
         threading.Thread(target=watch, daemon=True).start()
@@ -116,8 +117,11 @@ def main() -> None:
         raise SystemExit(reason)
     rows = soak(arguments.clips, arguments.out, arguments.minutes, arguments.set)
     late = rows[len(rows) // 2 :]
-    if len(late) > 2:
-        print(json.dumps({f"{name}_per_hour": round(slope(late, name), 2) for name in late[0] if name != "s"}))
+    hours = [row["s"] / 3600 for row in late]
+    for name in late[0] if len(late) > 20 else ():
+        if name not in ("s", "processed"):
+            values = [float(row[name]) for row in late]
+            print(f"{name} an hour: {slope(hours, values)}, low water {slope(hours, values, level=0.1)}")
 
 
 if __name__ == "__main__":

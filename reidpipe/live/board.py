@@ -45,6 +45,16 @@ class _Person:
     visits: deque[_Visit] = field(default_factory=lambda: deque(maxlen=_VISITS))
 
 
+@dataclass(slots=True)
+class _Camera:
+    """Its newest picture, and how it looks drawn."""
+
+    newest: FrameResult
+    drawing: threading.Lock = field(default_factory=threading.Lock)
+    annotator: Annotator = field(default_factory=Annotator)
+    drawn: tuple[int, bytes] = (-1, b"")
+
+
 class Board:
     """Bounded: one picture of each camera, the 200 people seen last, 30 visits of each.
 
@@ -55,19 +65,17 @@ class Board:
     def __init__(self, *, crops: bool = True) -> None:
         self._crops = crops
         self._lock = threading.Lock()
-        self._newest: dict[str, FrameResult] = {}
+        self._cameras: dict[str, _Camera] = {}
         self._people: OrderedDict[int, _Person] = OrderedDict()
-        self._drawing: dict[str, threading.Lock] = {}
-        self._annotators: dict[str, Annotator] = {}
-        self._drawn: dict[str, tuple[int, bytes]] = {}
 
     def see(self, result: FrameResult) -> None:
         """Take one picture."""
         camera, time_s = result.frame.camera, result.frame.time_s
         with self._lock:
-            self._newest[camera] = result
-            if camera not in self._drawing:
-                self._drawing[camera], self._annotators[camera] = threading.Lock(), Annotator()
+            if (shown := self._cameras.get(camera)) is None:
+                self._cameras[camera] = _Camera(result)
+            else:
+                shown.newest = result
             for row in np.flatnonzero(result.global_ids > 0).tolist():
                 self._see(int(result.global_ids[row]), camera, time_s, result, row)
             while len(self._people) > _PEOPLE:
@@ -91,7 +99,7 @@ class Board:
         """A track turned out to be somebody else: an identity nobody has any more goes."""
         gone = {link.previous for link in links if link.previous is not None}
         with self._lock:
-            shown = {i for result in self._newest.values() for i in result.global_ids.tolist()}
+            shown = {i for one in self._cameras.values() for i in one.newest.global_ids.tolist()}
             for global_id in gone - shown:
                 person = self._people.get(global_id)
                 if person is not None and len(person.visits) <= 1:
@@ -105,21 +113,21 @@ class Board:
     def remove(self, camera: str) -> None:
         """A camera is not shown any more."""
         with self._lock:
-            self._newest.pop(camera, None)
-            self._drawn.pop(camera, None)
+            self._cameras.pop(camera, None)
 
     def picture(self, camera: str) -> bytes | None:
         """The newest picture of a camera with boxes and ids, JPEG; None when there is none."""
         with self._lock:
-            result = self._newest.get(camera)
-        if result is None or not result.frame.has_image:
+            shown = self._cameras.get(camera)
+        if shown is None:
             return None
-        with self._drawing[camera]:
-            number, jpeg = self._drawn.get(camera, (-1, b""))
-            if number != result.frame.index:
-                jpeg = _encode(self._annotators[camera].annotate(result), _WIDTH)
-                self._drawn[camera] = (result.frame.index, jpeg)
-            return jpeg
+        with shown.drawing:
+            result = shown.newest
+            if not result.frame.has_image:
+                return None
+            if shown.drawn[0] != result.frame.index:
+                shown.drawn = (result.frame.index, _encode(shown.annotator.annotate(result), _WIDTH))
+            return shown.drawn[1]
 
     def person(self, global_id: int) -> bytes | None:
         """The newest crop of somebody, JPEG; None when nobody has this identity."""
@@ -131,7 +139,7 @@ class Board:
     def state(self, snapshot: Snapshot) -> dict[str, Any]:
         """What the page shows, as plain JSON values."""
         with self._lock:
-            newest_s = max((r.frame.time_s for r in self._newest.values()), default=0.0)
+            newest_s = max((one.newest.frame.time_s for one in self._cameras.values()), default=0.0)
             people = [
                 {
                     "global_id": global_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,37 @@ __all__ = ["report_at_end", "shown_config", "warnings_of"]
 
 _MOST_BYTES = 16_000_000
 _MOST_TRACKS = 1000
-"""A run that is told to stop has five seconds, and a slow machine needs two of them for so much."""
+"""More than this is not even begun by a run that is told to stop."""
+_PATIENCE_S = 1.0
+"""Of the five seconds that it has: the others are for what must be written, and to end the process."""
 
 
-def report_at_end(folder: Path, *, tracks: int, hurry: bool) -> str | None:
+def report_at_end(folder: Path, *, tracks: int, hurry: bool, patience_s: float = _PATIENCE_S) -> str | None:
     """Build ``report.html``.
 
     Args:
         folder: of the run.
         tracks: remembered in identities.json.
-        hurry: the run was told to stop: a large report is left for later.
+        hurry: the run was told to stop: a report that takes long is left for later.
+        patience_s: how long is long, seconds.
 
     Returns:
         Why there is none, in one line; None when there is one.
     """
-    if hurry and (tracks > _MOST_TRACKS or _bytes_of_frames(folder) > _MOST_BYTES):
-        return f"the report takes a while: build it with  reidpipe report {folder}"
+    if not hurry:
+        return _build(folder)
+    later = f"the report takes a while: build it with  reidpipe report {folder}"
+    if tracks > _MOST_TRACKS or _bytes_of_frames(folder) > _MOST_BYTES:
+        return later
+    problems: list[str | None] = []
+    builder = threading.Thread(target=lambda: problems.append(_build(folder)), name="report", daemon=True)
+    builder.start()
+    builder.join(patience_s)
+    return problems[0] if problems else later
+
+
+def _build(folder: Path) -> str | None:
+    """Why there is no report, in one line; None when there is one."""
     try:
         build_report(folder)
     except ReidpipeError as error:

@@ -6,26 +6,29 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from reidpipe.associate.likeness import likeness_of
+from reidpipe.associate.store_care import DAY_S
 from reidpipe.config import Config
-from reidpipe.errors import ConfigError, ReidpipeError, SinkError, SourceError
+from reidpipe.errors import ReidpipeError, SinkError, SourceError
 from reidpipe.keeping import Keeping
 from reidpipe.live.board import Board
 from reidpipe.live.closing import report_at_end
+from reidpipe.live.control import CameraDesk
 from reidpipe.live.desk import Desk
+from reidpipe.live.lineup import Lineup
 from reidpipe.live.outputs import Outputs, open_outputs
 from reidpipe.live.overload import Governor, Level
 from reidpipe.live.people import PeopleDesk
 from reidpipe.live.record import Record
-from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera, Scheduler, Step
 from reidpipe.live.server import StatusServer
 from reidpipe.live.setup import close_cameras
-from reidpipe.live.snapshot import Snapshot
+from reidpipe.live.snapshot import CameraSnapshot, Snapshot
 from reidpipe.live.stages import RationedPooler
 from reidpipe.live.tally import Tally
 from reidpipe.live.trim import give_back_memory
@@ -42,7 +45,7 @@ __all__ = ["LiveRun"]
 
 _IDLE_S = 0.1
 _CLOCK_EVERY_S = 1.0
-_ROSTER_EVERY_S = 1.0
+_LINEUP_EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
 _INFO_EVERY_S = 60.0
 _TRIM_EVERY_S = 30.0
@@ -54,7 +57,7 @@ class LiveRun:
     def __init__(
         self,
         config: Config,
-        cameras: list[LiveCamera],
+        lineup: Lineup,
         pipeline: Pipeline,
         rations: RationedPooler,
         folder: Path,
@@ -63,29 +66,27 @@ class LiveRun:
         stop: threading.Event | None,
         *,
         governor: Governor | None = None,
-        roster: Roster | None = None,
-        open_one: Callable[[str, str], LiveCamera] | None = None,
         stream: Lines | None = None,
         keeping: Keeping | None = None,
     ) -> None:
         self._stream, self._keeping = stream, keeping
-        self._roster, self._open_one = roster, open_one
         self._config = config
-        self._cameras = {camera.camera: camera for camera in cameras}
+        self._lineup, self._cameras = lineup, lineup.running
         self._pipeline = pipeline
         self._rations = rations
         self._folder = folder
         self._clock = clock
         self._progress = progress
         self._stop = stop or threading.Event()
-        self._scheduler = Scheduler(cameras, max_batch=config.live.max_batch, step_s=config.live.step_s)
+        self._scheduler = Scheduler(
+            tuple(self._cameras.values()), max_batch=config.live.max_batch, step_s=config.live.step_s
+        )
         self._governor = governor or Governor()
         self._scheduler.level = self._level()
-        self._prioritise({**config.live.priority, **({} if roster is None else roster.priorities)})
+        self._prioritise()
         self._tally = Tally(self._cameras, self._scheduler, clock)
         self._board: Board | None = None
         self._beat = time.monotonic()
-        self._begun = time.monotonic()
         self._failures: dict[str, str] = {}
         self._told_drops = dict.fromkeys(self._cameras, 0)
         self._people = 0
@@ -93,11 +94,10 @@ class LiveRun:
         self._hider = Hider(config.output.blur)
         self._clock_off = False
         self._output_errors: tuple[str, ...] = ()
-        self._roster_error = ""
         self._desk = Desk()
         self._gone: deque[int] = deque(maxlen=1000)
         counting = self._scheduler, self._tally, self._governor
-        self._record = Record(folder, config, pipeline, *counting, keeping, self._cameras, self._failures)
+        self._record = Record(folder, config, pipeline, *counting, keeping, lineup, self._failures)
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
@@ -109,8 +109,8 @@ class LiveRun:
                 stack.callback(outputs.close)
                 self._serve(stack, outputs)
                 self._progress.phase("live", dict.fromkeys(self._cameras))
-                for camera in self._cameras.values():
-                    camera.start()
+                left = partial(self._left, outputs=outputs)
+                self._lineup.begin(joined=self._joined, left=left, said=self._progress.note)
                 self._loop(outputs)
                 self._finish(outputs)
             self._raise_when_all_failed()
@@ -120,10 +120,8 @@ class LiveRun:
                 self._record.write("failed", outputs, self._people, error=text)
             raise
         # A live camera has no end of its own: to be stopped is how its run is complete.
-        endless = self._roster is not None or any(camera.info.frame_count is None for camera in self._cameras.values())
-        status: Literal["complete", "interrupted"] = (
-            "interrupted" if self._stop.is_set() and not endless else "complete"
-        )
+        cut_short = self._stop.is_set() and not self._lineup.is_endless
+        status: Literal["complete", "interrupted"] = "interrupted" if cut_short else "complete"
         self._record.write(status, outputs, self._people)
         if self._config.output.report and outputs is not None:
             problem = report_at_end(self._folder, tracks=len(outputs.memory), hurry=self._stop.is_set())
@@ -153,6 +151,7 @@ class LiveRun:
             present=self._rations.present,
             store=None if self._keeping is None else self._keeping.store,
             detects=self._config.detect.name != "replay",
+            likeness=likeness_of(self._config.embed.model),
             forgotten=lambda global_id, tracks: self._forgotten(global_id, tracks, outputs),
         )
         server = StatusServer(
@@ -160,6 +159,7 @@ class LiveRun:
             snapshot=lambda: self.snapshot(outputs),
             board=self._board,
             people=people,
+            cameras=CameraDesk(self._desk, self._lineup, changed=self._prioritise),
             token=os.environ.get("REIDPIPE_TOKEN") or None,
         )
         stack.callback(server.close)
@@ -186,7 +186,7 @@ class LiveRun:
         """How the run is now; may be called from any thread."""
         now = time.monotonic()
         return Snapshot(
-            cameras=tuple(self._tally.camera(name) for name in tuple(self._cameras)),
+            cameras=(*self._tally.now(), *self._lineup.paused),
             level=self._governor.number,
             busy=self._governor.busy,
             age_p50_s=self._tally.recent.percentile(0.5),
@@ -196,21 +196,21 @@ class LiveRun:
             lost_lines=outputs.lost_lines,
             lost_pictures=outputs.lost_pictures,
             beat_s=now - self._beat,
-            uptime_s=now - self._begun,
+            uptime_s=self._record.uptime_s,
         )
 
     def _loop(self, outputs: Outputs) -> None:
         duration_s = self._config.source.duration_s
         while not self._stop.is_set():
             now = self._beat = time.monotonic()
-            if duration_s is not None and now - self._begun >= duration_s:
+            if duration_s is not None and self._record.uptime_s >= duration_s:
                 return
             self._housekeeping(now, outputs)
             self._desk.serve()
             step = self._scheduler.next()
             if step is not None:
                 self._work(step, outputs)
-            elif self._is_over():
+            elif self._lineup.is_over:
                 self._housekeeping(now, outputs)
                 return
             else:
@@ -218,11 +218,6 @@ class LiveRun:
             worked_s = 0.0 if step is None else time.monotonic() - now
             if self._governor.worked(worked_s, time.monotonic()):
                 self._new_level(outputs)
-
-    def _is_over(self) -> bool:
-        """Every camera has ended, and none can be added."""
-        boxes = [camera.box for camera in self._cameras.values()]
-        return self._roster is None and all(box.state == "ended" and box.waiting_s is None for box in boxes)
 
     def _work(self, step: Step, outputs: Outputs) -> None:
         """Detect some, follow all, write."""
@@ -251,10 +246,9 @@ class LiveRun:
         level = self._governor.level
         return level._replace(detect_gap_s=max(level.detect_gap_s, self._config.live.detect_gap_s))
 
-    def _prioritise(self, priorities: Mapping[str, float]) -> None:
+    def _prioritise(self) -> None:
         """Some cameras are worked on more often than others when there is too much to do."""
-        self._scheduler.priorities = dict(priorities)
-        self._rations.priorities = dict(priorities)
+        self._scheduler.priorities = self._rations.priorities = self._lineup.priorities
 
     def _new_level(self, outputs: Outputs) -> None:
         level = self._level()
@@ -266,8 +260,9 @@ class LiveRun:
         for camera in self._cameras.values():
             for change in camera.box.changes():
                 self._changed(camera.camera, change, outputs)
-        if self._roster is not None and self._is_due("roster", now, _ROSTER_EVERY_S):
-            self._follow_roster(self._roster, outputs)
+        if self._is_due("lineup", now, _LINEUP_EVERY_S):
+            self._lineup.follow()
+            self._prioritise()
         if self._is_due("clock", now, _CLOCK_EVERY_S):
             self._follow_clock(outputs)
         if outputs.errors != self._output_errors:
@@ -278,53 +273,31 @@ class LiveRun:
         if self._is_due("memory", now, _TRIM_EVERY_S):
             give_back_memory()
             if (days := self._config.store.retain_days) is not None:
-                outputs.memory.expire(self._clock.now() - 86400.0 * days)
+                outputs.memory.expire(self._clock.now() - DAY_S * days)
         if self._is_due("info", now, _INFO_EVERY_S):
             with suppress(SinkError):  # a full disk must not end the run
                 self._record.write("running", outputs, self._people)
 
-    def _follow_roster(self, roster: Roster, outputs: Outputs) -> None:
-        """Cameras come and go as the file says; a file that is wrong changes nothing."""
-        try:
-            change = roster.poll()
-        except ConfigError as error:
-            if str(error) != self._roster_error:
-                self._progress.note(str(error))
-            self._roster_error = str(error)
-            return
-        self._roster_error = ""
-        if change is None or self._open_one is None:
-            return
-        self._prioritise({**self._config.live.priority, **roster.priorities})
-        for name in change.removed:
-            if name in self._cameras:
-                self._remove(name, outputs)
-        for name, uri in change.added.items():
-            try:
-                if name in self._cameras:
-                    raise ConfigError(f"{name}: a camera of that name was given already")
-                camera = self._open_one(name, uri)
-            except ReidpipeError as error:
-                self._progress.note(str(error))
-                continue
-            self._cameras[name] = camera
-            self._told_drops[name] = 0
-            self._scheduler.add(camera)
-            camera.start()
+    def _joined(self, camera: LiveCamera) -> None:
+        """One more camera; it is started after this."""
+        self._told_drops[camera.camera] = 0
+        self._scheduler.add(camera)
         self._progress.phase("live", dict.fromkeys(self._cameras))
 
-    def _remove(self, name: str, outputs: Outputs) -> None:
-        camera = self._cameras[name]
-        threading.Thread(target=camera.close, daemon=True).start()
-        camera.box.drop()
+    def _left(self, name: str, reason: str, outputs: Outputs) -> CameraSnapshot:
+        """A camera is taken out; how it was in the end."""
+        seen = self._tally.camera(name)
         self._tell_drops(outputs)
-        outputs.events.camera_end(name, self._clock.now(), "")
+        outputs.events.camera_end(name, self._clock.now(), reason)
         self._end_tracks(name, self._clock.now(), outputs)
         self._scheduler.remove(name)
-        del self._cameras[name], self._told_drops[name]
+        self._tally.forget(name)
+        self._rations.forget(name)
+        del self._told_drops[name]
         self._failures.pop(name, None)
         if self._board is not None:
             self._board.remove(name)
+        return seen
 
     def _is_due(self, name: str, now: float, every_s: float) -> bool:
         if now < self._due.setdefault(name, now + every_s):

@@ -21,6 +21,7 @@ from reidpipe.build import fitted
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError, SourceError
 from reidpipe.live.job import LiveRun
+from reidpipe.live.lineup import Lineup
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.rtsp import RtspServer, stamped, why_not
 from reidpipe.live.rtsp_script import BITS, CELL
@@ -232,7 +233,7 @@ def _trial(url: str, config: Config, folder: Path) -> _Trial:
     pipeline, rations = build_stages(config, ["cam"])
     folder.mkdir()
     reader = _Reader()
-    trial = _Trial(config, [camera], pipeline, rations, folder, clock, Silent(), None, stream=reader)
+    trial = _Trial(config, Lineup([camera]), pipeline, rations, folder, clock, Silent(), None, stream=reader)
     trial.begin()
     reader.trial = trial
     return trial

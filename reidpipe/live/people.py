@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reidpipe.associate.likeness import Likeness
 from reidpipe.associate.store import Store
 from reidpipe.associate.store_care import forget as forget_in_store
 from reidpipe.boxes import clip, valid
@@ -40,6 +41,7 @@ class PeopleDesk:
         present: tracklets of tracks that go on.
         store: people known before; None: only this run's.
         detects: the detector can look at any picture (one that replays a file cannot).
+        likeness: what the cosines of the embedder mean.
         forgotten: called in the run's thread with who is forgotten and how many tracks that were.
     """
 
@@ -52,6 +54,7 @@ class PeopleDesk:
         present: Callable[[], Iterable[Tracklet]],
         store: Store | None,
         detects: bool,
+        likeness: Likeness,
         forgotten: Callable[[int, int], None],
     ) -> None:
         self._desk = desk
@@ -60,6 +63,7 @@ class PeopleDesk:
         self._present = present
         self._store = store
         self._detects = detects
+        self._likeness = likeness
         self._forgotten = forgotten
 
     def find(self, image: Image, *, person: int | None = None) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class PeopleDesk:
         box = boxes[number - 1] if len(boxes) else np.array([0, 0, image.shape[1], image.shape[0]], np.float32)
         vector, known = self._desk.ask(lambda: (self._pipeline.appearance(image, box[None])[0], self._known()))
         gallery = _gallery(known, self._names(), self._kept(known))
-        matches = [] if gallery is None else rank(vector, gallery)[:_TOP]
+        matches = [] if gallery is None else rank(vector, gallery, likeness=self._likeness)[:_TOP]
         pictures = self._desk.ask(lambda: [self._picture(match.candidate.global_id) for match in matches])
         return {
             "people": len(boxes),

@@ -11,9 +11,10 @@ from typing import Literal
 from reidpipe.config import Config
 from reidpipe.keeping import Keeping
 from reidpipe.live.closing import shown_config, warnings_of
+from reidpipe.live.lineup import Lineup
 from reidpipe.live.outputs import Outputs
 from reidpipe.live.overload import Governor
-from reidpipe.live.scheduler import LiveCamera, Scheduler
+from reidpipe.live.scheduler import Scheduler
 from reidpipe.live.tally import Tally
 from reidpipe.pipeline import Pipeline
 from reidpipe.recorded import CameraResult, RunResult
@@ -33,8 +34,8 @@ class Record:
         tally: Knows ages, drops and tracks.
         governor: Knows the load.
         keeping: The store of the run, or None.
-        cameras: The cameras of the run by name, as they are now: cameras come and go in it.
-        failures: Why a camera was given up, by its name; likewise.
+        lineup: The cameras of the run, which come and go.
+        failures: Why a camera was given up, by its name; changes likewise.
     """
 
     def __init__(
@@ -46,14 +47,19 @@ class Record:
         tally: Tally,
         governor: Governor,
         keeping: Keeping | None,
-        cameras: Mapping[str, LiveCamera],
+        lineup: Lineup,
         failures: Mapping[str, str],
     ) -> None:
         self._folder, self._config, self._pipeline = folder, config, pipeline
         self._scheduler, self._tally, self._governor, self._keeping = scheduler, tally, governor, keeping
-        self._cameras, self._failures = cameras, failures
+        self._lineup, self._cameras, self._failures = lineup, lineup.running, failures
         self._started = datetime.now(UTC)
         self._begun = time.monotonic()
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the run was made; may be asked from any thread."""
+        return time.monotonic() - self._begun
 
     def write(self, status: Status, outputs: Outputs | None, people: int, *, error: str | None = None) -> None:
         """Write run.json anew.
@@ -81,10 +87,14 @@ class Record:
             models=None if self._keeping is None else self._keeping.models,
             association=self._pipeline.association,
             stage_seconds=self._pipeline.seconds,
-            wall_s=time.monotonic() - self._begun,
+            wall_s=self.uptime_s,
             error=error,
             warnings=list(warnings_of(self._failures, self._cameras, outputs)),
-            live=self._tally.info(level=self._governor.number, lost_lines=0 if outputs is None else outputs.lost_lines),
+            live=self._tally.info(
+                level=self._governor.number,
+                lost_lines=0 if outputs is None else outputs.lost_lines,
+                paused=self._lineup.paused,
+            ),
         )
 
     def result(self, status: Literal["complete", "interrupted"], outputs: Outputs | None, people: int) -> RunResult:

@@ -13,11 +13,13 @@ from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.keeping import Keeping
 from reidpipe.live.job import LiveRun
+from reidpipe.live.lineup import Lineup
 from reidpipe.live.roster import Roster
 from reidpipe.live.setup import build_stages, close_cameras, live_config, open_camera, open_cameras
 from reidpipe.progress import Progress, Silent
 from reidpipe.recorded import RunResult
 from reidpipe.sinks.files import prepare_folder
+from reidpipe.source import name_cameras
 from reidpipe.source.wallclock import RunClock
 
 __all__ = ["run_live"]
@@ -54,35 +56,35 @@ def run_live(
     config = fitted(live_config(config or Config.load()))
     with ExitStack() as stack:
         clock = RunClock()
-        roster = None if config.live.cameras is None else Roster(config.live.cameras)
-        given = [*map(str, sources), *(() if roster is None else (f"{n}={uri}" for n, uri in roster.cameras.items()))]
-        if not given and roster is None:
-            raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
-        cameras = open_cameras(given, config, clock=clock, realtime=realtime)
-        stack.callback(close_cameras, cameras)
-        names = [camera.camera for camera in cameras]
-        if roster is None:
-            _check_priorities(config.live.priority, names)
+        lineup = _lineup(list(map(str, sources)), config, clock=clock, realtime=realtime)
+        cameras = tuple(lineup.running.values())
+        stack.callback(lambda: close_cameras(lineup.running.values()))  # those that came later, too
         progress = progress or Silent()
         embedder = build_embedder(config)
         keeping = Keeping(config, embedder, progress)
         stack.callback(keeping.close)
-        pipeline, rations = build_stages(config, names, embedder=embedder, keeping=keeping)
+        pipeline, rations = build_stages(config, lineup.names, embedder=embedder, keeping=keeping)
         recordings = [camera.info.uri for camera in cameras if camera.info.frame_count is not None]
         folder = prepare_folder(out, overwrite=force, inputs=[*recordings, *config.detect.files.values()])
-        return LiveRun(
-            config,
-            cameras,
-            pipeline,
-            rations,
-            folder,
-            clock,
-            progress,
-            stop,
-            keeping=keeping,
-            roster=roster,
-            open_one=partial(open_camera, config=config, clock=clock, realtime=realtime),
-        ).run()
+        parts = lineup, pipeline, rations, folder, clock, progress, stop
+        return LiveRun(config, *parts, keeping=keeping).run()
+
+
+def _lineup(sources: list[str], config: Config, *, clock: RunClock, realtime: bool) -> Lineup:
+    """The cameras that were named, and those of the file."""
+    roster = None if config.live.cameras is None else Roster(config.live.cameras)
+    given = [*sources, *(() if roster is None else (f"{name}={uri}" for name, uri in roster.cameras.items()))]
+    if not given and roster is None:
+        raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
+    if roster is None:
+        _check_priorities(config.live.priority, [camera.camera for camera in name_cameras(given)])
+    return Lineup(
+        open_cameras(given, config, clock=clock, realtime=realtime),
+        addresses=dict(name_cameras(given)),
+        priorities=config.live.priority,
+        roster=roster,
+        open_one=partial(open_camera, config=config, clock=clock, realtime=realtime),
+    )
 
 
 def _check_priorities(priorities: Mapping[str, float], names: Sequence[str]) -> None:

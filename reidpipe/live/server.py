@@ -6,9 +6,12 @@
     GET /readyz        200 when a camera gives pictures
     GET /api/state     what the page shows, as JSON
     GET /camera/NAME.jpg    the newest picture with boxes and ids
+    GET /camera/NAME.mjpg   picture after picture (motion JPEG), for other pages and players
     GET /person/ID.jpg      the newest crop of somebody
     POST /api/find     a photo as body (JPEG, PNG, WebP; ``?person=2``: the second from the left): who is it?
     POST /api/forget   {"global_id": 7}: not known any more, here and in the store
+    POST /api/cameras/add      {"camera": "gate", "uri": "rtsp://host/stream"}, "priority" may be named, too
+    POST /api/cameras/pause    {"camera": "gate"}; likewise resume and remove
 
 What changes or computes something needs the header ``X-Reidpipe: 1``, which no page of another site can send, and is
 refused when the browser says that it comes from one.
@@ -19,32 +22,24 @@ Bound to loopback it asks for nothing; elsewhere every request needs the token, 
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
-import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from reidpipe.errors import ConfigError, ReidpipeError, SinkError
-from reidpipe.live.asked import asked_id, asked_number
+from reidpipe.errors import ConfigError, SinkError
 from reidpipe.live.board import Board
-from reidpipe.live.desk import BusyError
-from reidpipe.live.snapshot import Snapshot, to_prometheus
-from reidpipe.live.upload import MOST_BYTES, UploadError, read_picture
-from reidpipe.types import Image
+from reidpipe.live.site import MOST_BODY, TEXT, Cameras, People, Site, is_loopback, watched
+from reidpipe.live.snapshot import Snapshot
 
 __all__ = ["StatusServer", "parse_address"]
 
 _COOKIE = "reidpipe_token"
-_BEAT_S = 10.0
 _MOST_REQUESTS = 32
 _IDLE_S = 30.0
 _HEADERS = {
@@ -56,26 +51,9 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-_TEXT = "text/plain; charset=utf-8"
 _MOST_UPLOADS = 3
-_MOST_BODY = {"/api/find": MOST_BYTES, "/api/forget": 1000}
-_ASSETS = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/status.css": ("status.css", "text/css; charset=utf-8"),
-    "/status.js": ("status.js", "text/javascript; charset=utf-8"),
-}
-
-
-class People(Protocol):
-    """Finds and forgets; ``PeopleDesk``."""
-
-    def find(self, image: Image, *, person: int | None = None) -> dict[str, Any]:
-        """Who is on a picture."""
-        ...
-
-    def forget(self, global_id: int) -> int:
-        """Forget somebody; how many tracks that were."""
-        ...
+_MOST_WATCHERS = 8
+_BOUNDARY = "picture"
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -91,15 +69,6 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class StatusServer:
     """Serves in threads of its own until closed.
 
@@ -109,6 +78,7 @@ class StatusServer:
         board: newest pictures and people.
         token: what requests from elsewhere must know.
         people: finds and forgets; None: nobody can be found or forgotten from here.
+        cameras: adds and pauses; None: cameras cannot be changed from here.
 
     Raises:
         ConfigError: the address is none, or is no loopback address and there is no token.
@@ -123,14 +93,15 @@ class StatusServer:
         board: Board,
         token: str | None,
         people: People | None = None,
+        cameras: Cameras | None = None,
     ) -> None:
         host, port = parse_address(address)
-        if not _is_loopback(host) and not token:
+        if not is_loopback(host) and not token:
             raise ConfigError(
                 f"--serve {address}: whoever reaches this address would see people: set REIDPIPE_TOKEN to a secret, "
                 "or serve on 127.0.0.1"
             )
-        site = _Site(snapshot, board, token, people, loopback=_is_loopback(host))
+        site = Site(snapshot, board, token, people, cameras, loopback=is_loopback(host))
         try:
             self._server = _Server((host, port), site)
         except OSError as error:
@@ -147,94 +118,9 @@ class StatusServer:
 
     def close(self) -> None:
         """Stop serving; does not wait for slow readers."""
+        self._server.over.set()
         self._server.shutdown()
         self._server.server_close()
-
-
-class _Site:
-    """What is served, apart from how."""
-
-    def __init__(
-        self,
-        snapshot: Callable[[], Snapshot],
-        board: Board,
-        token: str | None,
-        people: People | None,
-        *,
-        loopback: bool,
-    ) -> None:
-        self.snapshot = snapshot
-        self.board = board
-        self.people = people
-        self._token = token
-        self._loopback = loopback
-
-    def knows(self, given: str | None) -> bool:
-        """True when the token is right, or none is needed."""
-        if self._token is None:
-            return self._loopback
-        return given is not None and hmac.compare_digest(given.encode(), self._token.encode())
-
-    def host_is_right(self, host: str | None) -> bool:
-        """On loopback only loopback names: a foreign page must not reach us by a name that points here."""
-        if not self._loopback or self._token is not None:
-            return True
-        name = urlsplit(f"//{host or ''}").hostname or ""
-        return _is_loopback(name)
-
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body."""
-        snapshot = self.snapshot()
-        if path in _ASSETS:
-            name, kind = _ASSETS[path]
-            return HTTPStatus.OK, kind, files("reidpipe.live").joinpath("assets", name).read_bytes()
-        if path == "/metrics":
-            return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", to_prometheus(snapshot).encode()
-        if path == "/healthz":
-            return _said(snapshot.beat_s < _BEAT_S, {"beat_s": round(snapshot.beat_s, 2)})
-        if path == "/readyz":
-            states = {one.camera: one.state for one in snapshot.cameras}
-            return _said("up" in states.values(), {"cameras": states})
-        if path == "/api/state":
-            return HTTPStatus.OK, "application/json", json.dumps(self.board.state(snapshot)).encode()
-        return self._picture(path)
-
-    def post(self, path: str, query: Mapping[str, list[str]], body: bytes) -> tuple[int, str, bytes]:
-        """Status, content type and body."""
-        if self.people is None:
-            return _json(HTTPStatus.NOT_FOUND, {"error": "there is nobody to ask"})
-        try:
-            if path == "/api/find":
-                return _json(
-                    HTTPStatus.OK, self.people.find(read_picture(body), person=asked_number(query.get("person")))
-                )
-            return _json(HTTPStatus.OK, {"forgotten": self.people.forget(asked_id(body))})
-        except BusyError as error:
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
-        except (UploadError, ReidpipeError) as error:
-            return _json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
-
-    def _picture(self, path: str) -> tuple[int, str, bytes]:
-        jpeg = None
-        _, kind, name = [*path.split("/", 2), "", ""][:3]
-        if name.endswith(".jpg"):
-            stem = unquote(name.removesuffix(".jpg"))
-            if kind == "camera":
-                jpeg = self.board.picture(stem)
-            elif kind == "person" and stem.isascii() and stem.isdigit() and len(stem) < 19:
-                jpeg = self.board.person(int(stem))
-        if jpeg is None:
-            return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
-        return HTTPStatus.OK, "image/jpeg", jpeg
-
-
-def _json(status: HTTPStatus, record: Mapping[str, Any]) -> tuple[int, str, bytes]:
-    return status, "application/json", json.dumps(record).encode()
-
-
-def _said(good: bool, details: dict[str, Any]) -> tuple[int, str, bytes]:
-    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, "application/json", json.dumps({"ok": good, **details}).encode()
 
 
 class _Server(ThreadingHTTPServer):
@@ -242,12 +128,14 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], site: _Site) -> None:
+    def __init__(self, address: tuple[str, int], site: Site) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.site = site
         self._room = threading.BoundedSemaphore(_MOST_REQUESTS)
         self.uploads = threading.BoundedSemaphore(_MOST_UPLOADS)
+        self.watchers = threading.BoundedSemaphore(_MOST_WATCHERS)
+        self.over = threading.Event()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -280,50 +168,71 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         parts = urlsplit(self.path)
         if not site.host_is_right(self.headers.get("Host")):
-            self._send(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, b"wrong host\n")
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, TEXT, b"wrong host\n")
             return
         asked = parse_qs(parts.query).get("token", [None])[0]
         if not site.knows(asked or self._given()):
-            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
+            self._send(HTTPStatus.UNAUTHORIZED, TEXT, b"unauthorized\n")
             return
         if asked is not None:
             # Out of the address bar, so that it is not seen or bookmarked.
             self._redirect(parts.path, asked)
             return
-        self._send(*site.answer(parts.path))
+        camera = watched(parts.path)
+        if camera is None:
+            self._send(*site.answer(parts.path))
+        elif self.server.watchers.acquire(blocking=False):
+            try:
+                self._watch(camera)
+            finally:
+                self.server.watchers.release()
+        else:
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"busy\n")
 
     do_HEAD = do_GET
 
+    def _watch(self, camera: str) -> None:
+        """Picture after picture, until the reader goes or there is none for long; a slow reader misses some."""
+        site = self.server.site
+        if site.board.picture(camera) is None:
+            self._send(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+            return
+        self.close_connection = True
+        self._head(HTTPStatus.OK, f"multipart/x-mixed-replace; boundary={_BOUNDARY}", None)
+        for jpeg in site.pictures(camera, self.server.over) if self.command != "HEAD" else ():
+            part = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(part.encode() + jpeg + b"\r\n")
+
     def do_POST(self) -> None:
-        """Find or forget somebody, for who may ask."""
+        """Find or forget somebody, or change the cameras, for who may ask."""
         self.close_connection = True  # what is refused is not read
         site = self.server.site
         parts = urlsplit(self.path)
         if not site.host_is_right(self.headers.get("Host")):
-            self._send(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, b"wrong host\n")
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, TEXT, b"wrong host\n")
         elif not site.knows(self._given()):
-            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
-        elif (most := _MOST_BODY.get(parts.path)) is None:
-            self._send(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"read only\n")
+            self._send(HTTPStatus.UNAUTHORIZED, TEXT, b"unauthorized\n")
+        elif (most := MOST_BODY.get(parts.path)) is None:
+            self._send(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"read only\n")
         elif not self._is_own():
-            self._send(HTTPStatus.FORBIDDEN, _TEXT, b"not from another site\n")
+            self._send(HTTPStatus.FORBIDDEN, TEXT, b"not from another site\n")
         else:
             length = self.headers.get("Content-Length") or ""
             if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
-                self._send(HTTPStatus.LENGTH_REQUIRED, _TEXT, b"length required\n")
+                self._send(HTTPStatus.LENGTH_REQUIRED, TEXT, b"length required\n")
             elif len(length) > 12 or int(length) > most:
-                self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TEXT, b"too large\n")
+                self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TEXT, b"too large\n")
             else:
                 self._post(parts.path, parts.query, int(length))
 
     def _post(self, path: str, query: str, length: int) -> None:
         if not self.server.uploads.acquire(blocking=False):
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"busy\n")
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"busy\n")
             return
         try:
             body = self._body(length)
             if body is None:
-                self._send(HTTPStatus.REQUEST_TIMEOUT, _TEXT, b"too slow\n")
+                self._send(HTTPStatus.REQUEST_TIMEOUT, TEXT, b"too slow\n")
                 return
             self._send(*self.server.site.post(path, parse_qs(query), body))
         finally:
@@ -354,9 +263,9 @@ class _Handler(BaseHTTPRequestHandler):
         """There is nothing to put or delete."""
         self.close_connection = True
         if self.server.site.knows(self._given()):
-            self._send(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"read only\n")
+            self._send(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"read only\n")
         else:
-            self._send(HTTPStatus.UNAUTHORIZED, _TEXT, b"unauthorized\n")
+            self._send(HTTPStatus.UNAUTHORIZED, TEXT, b"unauthorized\n")
 
     do_DELETE = do_PATCH = do_OPTIONS = do_PUT
 
@@ -379,13 +288,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _send(self, status: int, kind: str, body: bytes) -> None:
+    def _head(self, status: int, kind: str, length: int | None) -> None:
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
+
+    def _send(self, status: int, kind: str, body: bytes) -> None:
+        self._head(status, kind, len(body))
         if self.command != "HEAD":
             self.wfile.write(body)
 

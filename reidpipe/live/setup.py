@@ -59,15 +59,25 @@ def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, rea
     cameras: list[LiveCamera] = []
     try:
         for name, uri in name_cameras(sources):
-            cameras.append(open_camera(name, uri, config, clock=clock, realtime=realtime))
+            cameras.append(open_camera(name, uri, config=config, clock=clock, realtime=realtime))
     except BaseException:
         close_cameras(cameras)
         raise
     return cameras
 
 
-def open_camera(name: str, uri: str, config: Config, *, clock: RunClock, realtime: bool) -> LiveCamera:
+def open_camera(
+    name: str, uri: str, *, config: Config, clock: RunClock, realtime: bool, named_credentials: bool = True
+) -> LiveCamera:
     """A camera, not started yet.
+
+    Args:
+        name: of the camera.
+        uri: where it is.
+        config: the settings.
+        clock: of the run.
+        realtime: recordings are played as cameras.
+        named_credentials: user and password that are kept under ``name`` may be sent there.
 
     Raises:
         ConfigError: a recording without ``realtime``.
@@ -83,6 +93,7 @@ def open_camera(name: str, uri: str, config: Config, *, clock: RunClock, realtim
             stall_s=live.stall_s,
             max_retries=live.max_retries,
             credentials=live.credentials,
+            named_credentials=named_credentials,
             backoff=Backoff(first_s=live.retry_s, longest_s=max(live.retry_s, live.retry_max_s)),
             clock=clock,
         )

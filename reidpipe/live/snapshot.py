@@ -16,7 +16,7 @@ class CameraSnapshot:
 
     Attributes:
         camera: its name.
-        state: ``connecting``, ``up``, ``down`` or ``ended``.
+        state: ``connecting``, ``up``, ``down``, ``ended`` or ``paused``.
         fps: pictures per second that it gives, 0.0 when unknown.
         received: pictures that came.
         processed: pictures that were worked on.

@@ -101,6 +101,10 @@ class RationedPooler:
                 self._present[tracklet.key] = tracklet
         return tracklets
 
+    def forget(self, camera: str) -> None:
+        """A camera is taken out."""
+        self._last_s.pop(camera, None)
+
     def present(self) -> list[Tracklet]:
         """The newest tracklet of each track that goes on."""
         return list(self._present.values())

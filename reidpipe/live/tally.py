@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from reidpipe.live.ages import Ages, RecentAges
@@ -56,8 +57,25 @@ class Tally:
         """A camera gives no pictures: nobody is seen there now."""
         self._people[camera] = 0
 
+    def forget(self, camera: str) -> None:
+        """A camera is not counted any more, but for its tracks."""
+        self._people.pop(camera, None)
+        self._newest_s.pop(camera, None)
+
+    def now(self) -> tuple[CameraSnapshot, ...]:
+        """All cameras as they are now; may be called from any thread."""
+        found = []
+        for name in tuple(self._cameras):
+            with suppress(KeyError):  # taken out at this very moment
+                found.append(self.camera(name))
+        return tuple(found)
+
     def camera(self, name: str) -> CameraSnapshot:
-        """One camera as it is now; may be called from any thread."""
+        """One camera as it is now.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
         camera = self._cameras[name]
         counts, newest_s = camera.box.counts, self._newest_s.get(name)
         return CameraSnapshot(
@@ -71,16 +89,15 @@ class Tally:
             damaged=counts.damaged,
             reconnects=camera.reconnects,
             stalls=camera.stalls,
-            people=self._people[name],
+            people=self._people.get(name, 0),
             age_s=None if newest_s is None else max(0.0, self._clock.now() - newest_s),
         )
 
-    def info(self, *, level: int, lost_lines: int) -> dict[str, Any]:
+    def info(self, *, level: int, lost_lines: int, paused: Iterable[CameraSnapshot]) -> dict[str, Any]:
         """The part of run.json that is about a live run."""
         cameras = {}
-        for name in self._cameras:
-            one = self.camera(name)
-            cameras[name] = {
+        for one in (*self.now(), *paused):
+            cameras[one.camera] = {
                 "state": one.state,
                 "received": one.received,
                 "processed": one.processed,

@@ -33,6 +33,7 @@ def with_credentials(
     camera: str,
     environment: Mapping[str, str] = os.environ,
     file: str | Path | None = None,
+    by_name: bool = True,
 ) -> tuple[str, tuple[str, ...]]:
     """The address to connect to, user and password filled in, and what of it must never be shown.
 
@@ -45,6 +46,7 @@ def with_credentials(
         camera: name of the camera.
         environment: where variables are looked up.
         file: YAML, ``camera or host: user:password``.
+        by_name: False: of the last two only what the file keeps for the host.
 
     Raises:
         ConfigError: a variable is not set, or the file cannot be read. The message shows no credentials.
@@ -54,7 +56,8 @@ def with_credentials(
         return uri, ()
     own, bare = _split(rest)
     if own is None:
-        found = _from_environment(camera, environment) or _from_file(file, camera, uri)
+        named = _from_environment(camera, environment) if by_name else None
+        found = named or _from_file(file, camera if by_name else None, uri)
         if found is None:
             return uri, ()
     else:
@@ -140,8 +143,9 @@ def _from_environment(camera: str, environment: Mapping[str, str]) -> Credential
     return found
 
 
-def _from_file(file: str | Path | None, camera: str, uri: str) -> Credentials | None:
+def _from_file(file: str | Path | None, camera: str | None, uri: str) -> Credentials | None:
     if file is None:
         return None
     entries = read_credentials(file)
-    return entries.get(camera) or entries.get(urlsplit(redact(uri)).hostname or "")
+    named = None if camera is None else entries.get(camera)
+    return named or entries.get(urlsplit(redact(uri)).hostname or "")

@@ -52,6 +52,8 @@ class LiveSource:
         stall_s: shortest silence that counts as a stall, seconds; at a low rate it takes five intervals.
         max_retries: attempts in a row before the camera is given up; None: for ever.
         credentials: YAML file with ``camera or host: user:password``, read at every connect.
+        named_credentials: use what the file and the environment keep under the camera's name; False: only what is kept
+            for the host, because whoever chose the name need not know the password.
         backoff: waits between attempts.
         clock: wall clock that the cameras of a run share.
         opener: opens the stream; for tests.
@@ -75,6 +77,7 @@ class LiveSource:
         stall_s: float = 2.0,
         max_retries: int | None = None,
         credentials: str | Path | None = None,
+        named_credentials: bool = True,
         backoff: Backoff | None = None,
         clock: RunClock | None = None,
         opener: Opener = open_stream,
@@ -89,7 +92,7 @@ class LiveSource:
         self._open_timeout_s = open_timeout_s
         self._least_stall_s = stall_s
         self._max_retries = max_retries
-        self._credentials = credentials
+        self._credentials, self._named_credentials = credentials, named_credentials
         self._backoff = backoff or Backoff()
         self._clock = clock or RunClock()
         self._frame_clock = FrameClock(self._clock)
@@ -169,7 +172,9 @@ class LiveSource:
     def _session(self) -> str:
         """One connection, from open to end; returns why it ended."""
         try:
-            address, self._secrets = with_credentials(self._uri, camera=self._camera, file=self._credentials)
+            address, self._secrets = with_credentials(
+                self._uri, camera=self._camera, file=self._credentials, by_name=self._named_credentials
+            )
             stream = self._opener(address, transport=self._transport, open_s=self._open_timeout_s, read_s=self.stall_s)
             with closing(stream):
                 return self._read(stream)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from reidpipe.source.backoff import Backoff
 from reidpipe.source.live import LiveSource
+from reidpipe.source.stream import LiveStream, StreamError
 from tests.live.conftest import Serve
 from tests.live.server import Proxy, pattern
 from tests.live.watch import Watch, until
@@ -111,6 +117,45 @@ def test_live_fuzz_rtsp_and_sdp(nonsense: Nonsense) -> None:
     assert "given up after" in reasons
     assert "hunter2" not in reasons
     assert "reading failed" not in reasons  # nothing but what a stream can be expected to do
+
+
+def h264() -> bytes:
+    """Thirty pictures, as they lie one after the other in a stream."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="h264") as container:
+        stream: Any = container.add_stream("libx264", rate=10, options={"g": "10", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        rng = np.random.default_rng(0)
+        for _ in range(30):
+            picture = av.VideoFrame.from_ndarray(rng.integers(0, 255, (64, 96, 3), np.uint8), format="bgr24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def test_live_fuzz_h264_bytes() -> None:
+    """Whatever the bytes are, there are pictures, damaged ones, or one clear reason."""
+    whole, rng, came, reasons = h264(), random.Random(2), 0, set[str]()
+    for number in range(120):
+        data = bytearray(whole)
+        for _ in range(rng.choice([1, 10, 100, 1000])):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        if number % 4 == 0:
+            del data[rng.randrange(len(data)) :]
+        if number % 5 == 0:  # sizes and limits of the stream itself
+            data[4:40] = rng.randbytes(36)
+        try:
+            with closing(LiveStream(av.open(io.BytesIO(data), format="h264"), read_s=1.0)) as stream:
+                for picture in stream.pictures():
+                    if picture is not None:
+                        with suppress(ValueError):  # what cannot be converted is dropped by the mailbox
+                            came += picture.make().ndim == 3
+        except StreamError as error:
+            reasons.add(str(error))
+        except av.FFmpegError:
+            continue  # not opened: open_stream makes one line of it
+    assert came > 500
+    assert reasons <= {"the stream ended", "the stream holds no video that can be decoded"}
 
 
 def test_live_fuzz_spoiled_bytes_then_whole_ones(serve: Serve) -> None:

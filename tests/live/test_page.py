@@ -16,10 +16,12 @@ import pytest
 from reidpipe.live.board import Board
 from reidpipe.live.server import StatusServer
 from tests.live.browser import Page, find_browser
-from tests.live.test_server import PHOTO, SNAPSHOT, Now, Somebody, result
+from tests.live.test_server import CAMERA, PHOTO, SNAPSHOT, Cameras, Now, Somebody, result
 from tests.live.watch import until
 
 Open = Callable[..., Page]
+PICTURED = 'document.querySelector(".tile canvas")?.width > 0'
+FOCUSED = 'document.activeElement.textContent.trim() + "|" + (document.activeElement.id || "")'
 
 
 class Finds(Somebody):
@@ -38,9 +40,17 @@ def shown(tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as stack:
         pages: list[Page] = []
 
-        def begin(board: Board, *, now: Now | None = None, people: Somebody | None = None, **options: Any) -> Page:
+        def begin(
+            board: Board,
+            *,
+            now: Now | None = None,
+            people: Somebody | None = None,
+            cameras: Cameras | None = None,
+            **options: Any,
+        ) -> Page:
             now = now or Now()
-            server = StatusServer("127.0.0.1:0", snapshot=lambda: now.value, board=board, token=None, people=people)
+            parts: dict[str, Any] = {"board": board, "people": people, "cameras": cameras}
+            server = StatusServer("127.0.0.1:0", snapshot=lambda: now.value, token=None, **parts)
             stack.callback(server.close)
             page = stack.enter_context(Page(tmp_path / f"profile{len(pages)}", **options))
             pages.append(page)
@@ -60,7 +70,7 @@ def test_page_shows_cameras_and_people(shown: Open, tmp_path: Path) -> None:
     board = Board()
     board.see(result(0, [3, 8, -1]))
     page = shown(board)
-    page.wait('document.querySelector(".tile img")?.naturalWidth > 0')
+    page.wait(PICTURED)
     assert people(page) == ["Person 3", "Person 8"]
     text = page.run("document.body.innerText")
     for part in ("2 present, 7 known", "reduced to load level 2", "gate", "up", "20 of 100 dropped"):
@@ -91,9 +101,10 @@ def test_page_is_used_with_the_keyboard_alone(shown: Open, tmp_path: Path) -> No
     (tmp_path / "photo.jpg").write_bytes(PHOTO)
     page = shown(board, people=somebody)
     page.wait('document.querySelectorAll("#people details").length == 2')
-    focused = 'document.activeElement.textContent.trim() + "|" + (document.activeElement.id || "")'
-    page.press("Tab")
-    assert page.run(focused).endswith("|photo")
+    focused = FOCUSED
+    for stop in ("Pause|", "Remove|", "Add a camera|", "|photo"):
+        page.press("Tab")
+        assert page.run(focused).endswith(stop)
     page.choose_file("#photo", tmp_path / "photo.jpg")
     page.press("Tab")
     assert page.run(focused).startswith("Find|")
@@ -119,6 +130,66 @@ def test_page_is_used_with_the_keyboard_alone(shown: Open, tmp_path: Path) -> No
     until(lambda: somebody.forgotten == [3])
     page.wait('document.getElementById("found").textContent == "Person 3 is forgotten."')
     until(lambda: people(page) == ["Person 8"])
+
+
+def test_page_cameras_are_paused_removed_and_added_with_the_keyboard_alone(shown: Open, tmp_path: Path) -> None:
+    board, now, asked = Board(), Now(), Cameras()
+    board.see(result(0, [3]))
+    page = shown(board, now=now, cameras=asked)
+    page.wait(PICTURED)
+    said = 'document.getElementById("camera-said").textContent'
+    page.press("Tab")
+    now.value = replace(SNAPSHOT, cameras=(replace(CAMERA, state="paused", people=0, fps=0.0, age_s=None),))
+    board.remove("gate")  # as a run would
+    page.press("Enter")
+    page.wait(f'{said} == "gate is paused."')
+    page.wait('document.querySelector(".tile .state").textContent == "paused"')
+    assert page.run(FOCUSED).startswith("Resume|")
+    assert page.run('document.activeElement.getAttribute("aria-label")') == "Resume gate"
+    assert page.run('document.querySelector(".tile canvas").width') == 0
+    page.screenshot(tmp_path / "paused.png")
+    now.value = SNAPSHOT
+    board.see(result(1, [3]))
+    page.press("Enter")
+    page.wait(f'{said} == "gate goes on."')
+    page.wait(PICTURED)
+    assert page.run(FOCUSED).startswith("Pause|")
+    page.press("Tab")
+    page.press("Tab")
+    page.press("Enter")  # opens what holds the form
+    page.press("Tab")
+    page.type("yard")
+    page.press("Tab")
+    page.type("rtsp://me:hunter2@10.0.0.8/s")
+    yard = replace(CAMERA, camera="yard", state="connecting", age_s=None)
+    now.value = replace(SNAPSHOT, cameras=(CAMERA, yard))
+    page.press("Enter")
+    page.wait(f'{said} == "yard is added."')
+    page.wait('document.querySelectorAll(".tile").length == 2')
+    assert page.run('document.getElementById("add-uri").value') == ""  # the password does not stay there
+    page.run('document.querySelectorAll(".tile .danger")[1].focus()')
+    page.press("Enter")
+    assert page.run(FOCUSED).startswith("Remove yard?|")
+    now.value = SNAPSHOT
+    page.press("Enter")
+    page.wait(f'{said} == "yard is removed."')
+    page.wait('document.querySelectorAll(".tile").length == 1')
+    wanted = [("pause", "gate", ""), ("resume", "gate", ""), ("add", "yard", "rtsp://me:hunter2@10.0.0.8/s")]
+    assert [(verb, one.name, one.uri) for verb, one in asked.asked] == [*wanted, ("remove", "yard", "")]
+
+
+def test_page_says_why_a_camera_is_not_added(shown: Open) -> None:
+    board = Board()
+    board.see(result(0, []))
+    page = shown(board, cameras=Cameras())
+    page.wait('document.querySelectorAll(".tile").length == 1')
+    page.run('document.getElementById("add").open = true')
+    page.run('document.getElementById("add-name").value = "gate"')
+    page.run('document.getElementById("add-uri").value = "rtsp://h/s"')
+    page.run('document.querySelector("#add-camera button").click()')
+    page.wait("document.getElementById('camera-said').textContent == \"there is a camera called 'gate' already\"")
+    assert page.run('document.getElementById("add-uri").value') == "rtsp://h/s"  # so that it can be put right
+    page.complaints[:] = [one for one in page.complaints if "status of 400" not in one]
 
 
 def test_page_says_why_a_photo_is_refused(shown: Open, tmp_path: Path) -> None:
@@ -150,6 +221,11 @@ def test_page_that_is_open_for_hours_grows_on_neither_side(shown: Open) -> None:
     board.see(result(0, []))
     page = shown(board)
     page.wait('document.querySelectorAll(".tile").length == 1')
+    # What is still on its way when memory is measured would count as growth.
+    page.run(
+        "window.underway = 0; const plain = window.fetch;"
+        "window.fetch = (...asked) => { underway += 1; return plain(...asked).finally(() => { underway -= 1; }); }; 0"
+    )
     hours, per_hour = 8, 3600
 
     def feed(first: int, count: int) -> int:
@@ -159,13 +235,16 @@ def test_page_that_is_open_for_hours_grows_on_neither_side(shown: Open) -> None:
                 board.see(result(number, [number // 120 * 2 + person + 1], camera=f"cam{person}", time_s=float(number)))
             states.append(board.state(SNAPSHOT))
         script = f"(() => {{ for (const state of {json.dumps(states)}) show(state); return cards.size; }})()"
-        return int(page.run(script))
+        cards = int(page.run(script))
+        page.wait("underway == 0")
+        return cards
 
     feed(0, per_hour)
     heaps, nodes = [], []
     for hour in range(1, hours):
         assert feed(hour * per_hour, per_hour) <= 200
-        heaps.append(page.heap_bytes())
+        # The least of three: the page asks for a state of its own once a second, and one may be just arriving.
+        heaps.append(min(page.heap_bytes() for _ in range(3)))
         nodes.append(page.run("document.querySelectorAll('*').length"))
     assert len(vars(board)["_people"]) <= 200
     # The list is full after the fourth hour.

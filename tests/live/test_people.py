@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidpipe.associate.likeness import UNKNOWN
 from reidpipe.associate.store import Store
 from reidpipe.errors import ConfigError
 from reidpipe.live.desk import Desk
@@ -64,6 +65,7 @@ class Run:
             present=pooler.present,
             store=store,
             detects=True,
+            likeness=UNKNOWN,
             forgotten=lambda global_id, tracks: self.told.append((global_id, tracks)),
         )
         self._over = threading.Event()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reidpipe.errors import ConfigError
-from reidpipe.live.roster import Roster
+from reidpipe.live.roster import Entry, Roster
 
 SECRET = "hunter2"
 
@@ -17,18 +17,15 @@ def test_roster_reads_names_addresses_and_pauses(tmp_path: Path) -> None:
     file.write_text("gate: rtsp://10.0.0.7/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: true}\ndesk: 0\n")
     roster = Roster(file)
     assert roster.cameras == {"gate": "rtsp://10.0.0.7/s", "desk": "0"}
+    assert roster.paused == {"lobby": "rtsp://10.0.0.8/s"}
     assert roster.poll() is None
     file.write_text("gate: rtsp://10.0.0.9/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: false}\n")
-    change = roster.poll()
-    assert change is not None
-    assert sorted(change.removed) == ["desk", "gate"]
-    assert change.added == {"gate": "rtsp://10.0.0.9/s", "lobby": "rtsp://10.0.0.8/s"}
+    changed = {"gate": Entry("rtsp://10.0.0.9/s"), "lobby": Entry("rtsp://10.0.0.8/s"), "desk": None}
+    assert roster.poll() == changed
     file.write_text("# the same\n" + file.read_text())
     assert roster.poll() is None
     file.write_text("")
-    change = roster.poll()
-    assert change is not None
-    assert sorted(change.removed) == ["gate", "lobby"]
+    assert roster.poll() == {"gate": None, "lobby": None}
 
 
 @pytest.mark.parametrize(
@@ -69,9 +66,7 @@ def test_roster_priorities_change_without_a_new_connection(tmp_path: Path) -> No
     roster = Roster(file)
     assert roster.priorities == {"gate": 2.0}
     file.write_text("gate: {uri: rtsp://h/s, priority: 0.5}\nlobby: rtsp://h/t\n")
-    change = roster.poll()
-    assert change is not None
-    assert (change.removed, change.added) == ((), {})
+    assert roster.poll() == {"gate": Entry("rtsp://h/s", priority=0.5)}
     assert roster.priorities == {"gate": 0.5}
     for wrong in ("0", "-1", "11", "high", "true", ".nan"):
         file.write_text(f"gate: {{uri: rtsp://h/s, priority: {wrong}}}\n")

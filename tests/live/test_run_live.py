@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import jsonschema
 import numpy as np
@@ -30,7 +32,7 @@ from reidpipe.schemas import load_schema
 from reidpipe.types import Detections, Frame, Tracklet, Tracks
 from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors
 from tests.live.conftest import Serve
-from tests.live.server import pattern
+from tests.live.server import free_port, pattern
 from tests.live.watch import until
 from tests.videos import write_video
 from tools.soak_rtsp import lengthened
@@ -259,6 +261,47 @@ def test_run_live_cameras_are_added_paused_and_removed_while_it_runs(
     assert sorted(path.name for path in (run.out / "video").iterdir()) == ["a", "b"]
 
 
+def test_run_live_cameras_are_added_paused_and_removed_over_http(
+    tmp_path: Path, serve: Serve, fakes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDPIPE_TOKEN", "s3cret")
+    server, place = serve({"/a": {"launch": pattern()}}), f"127.0.0.1:{free_port()}"
+    other = serve({"/b": {"launch": pattern(), "user": "me", "password": "hunter2"}})
+    config = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2"], values={"live.serve": place})
+    run = Run([f"a={server.url('/a')}"], tmp_path / "out", config=config)
+
+    def tell(verb: str, name: str, **more: str) -> int:
+        body = json.dumps({"camera": name, **more}).encode()
+        headers = {"X-Reidpipe": "1", "Authorization": "Bearer s3cret"}
+        with urlopen(Request(f"http://{place}/api/cameras/{verb}", body, headers), timeout=20) as answer:
+            return int(answer.status)
+
+    def states() -> dict[str, str]:
+        asked = Request(f"http://{place}/api/state", headers={"Authorization": "Bearer s3cret"})
+        with urlopen(asked, timeout=20) as answer:
+            return {one["camera"]: one["state"] for one in json.load(answer)["cameras"]}
+
+    until(lambda: bool(run.events("link", "a")))
+    assert tell("add", "b", uri=other.url("/b").replace("//", "//me:hunter2@")) == 200
+    until(lambda: bool(run.events("link", "b")))
+    assert tell("pause", "a") == 200
+    until(lambda: states() == {"b": "up", "a": "paused"})
+    until(lambda: bool(run.events("camera_end", "a") and run.events("leave", "a")))
+    seen = len(run.events("enter", "a"))
+    assert tell("remove", "b") == 200
+    with pytest.raises(HTTPError, match="400"):
+        tell("pause", "b")
+    until(lambda: states() == {"a": "paused"})  # nothing runs, and the run goes on
+    assert tell("resume", "a") == 200
+    until(lambda: len(run.events("enter", "a")) > seen)
+    run.end()
+    read(run.out, "events.jsonl", "event")
+    reasons = [(event["camera"], event["reason"]) for name in "ab" for event in run.events("camera_end", name)]
+    assert reasons == [("a", "paused"), ("b", "removed")]
+    assert [source["camera"] for source in info(run.out)["sources"]] == ["a"]
+    assert not [file for file in run.out.rglob("*.json*") if "hunter2" in file.read_text()]
+
+
 def test_run_live_ends_with_a_report(tmp_path: Path, fakes: Callable[..., None]) -> None:
     clip = write_video(tmp_path / "a.mp4", frames=10, fps=20)
     run_live([clip], tmp_path / "out", config=QUICK, realtime=True)
@@ -279,8 +322,13 @@ def test_run_live_leaves_a_large_report_for_later_when_told_to_stop(
     out = tmp_path / "out"
     run_live([clip], out, config=QUICK, realtime=True)
     (out / "report.html").unlink()
-    assert closing.report_at_end(out, tracks=1, hurry=True) is None
+    assert closing.report_at_end(out, tracks=1, hurry=True, patience_s=60.0) is None
     (out / "report.html").unlink()
+    over = threading.Event()
+    with monkeypatch.context() as slow:
+        slow.setattr(closing, "build_report", lambda _: over.wait(60))
+        assert "reidpipe report" in str(closing.report_at_end(out, tracks=1, hurry=True, patience_s=0.05))
+        over.set()
     assert "reidpipe report" in str(closing.report_at_end(out, tracks=10_000, hurry=True))
     monkeypatch.setattr(closing, "_MOST_BYTES", 10)
     assert "reidpipe report" in str(closing.report_at_end(out, tracks=1, hurry=True))

@@ -18,10 +18,11 @@ import pytest
 
 from reidpipe.errors import ConfigError, SinkError
 from reidpipe.live.board import Board
+from reidpipe.live.control import AskedCamera
 from reidpipe.live.desk import BusyError
 from reidpipe.live.server import StatusServer, parse_address
 from reidpipe.live.snapshot import CameraSnapshot, Snapshot, to_prometheus
-from reidpipe.types import Frame, FrameResult, Image, Link, TrackKey, Tracks
+from reidpipe.types import Frame, FrameResult, Image, Tracks
 
 CAMERA = CameraSnapshot("gate", "up", 15.0, 100, 80, 40, 20, 1, 2, 3, 4, 0.125)
 SNAPSHOT = Snapshot((CAMERA,), 2, 0.5, 0.1, 0.9, 7, {"detect": 1.5}, 5, 6, 0.1, 60.0)
@@ -49,9 +50,10 @@ def start(now: Now) -> Iterator[Start]:
             token: str | None = None,
             address: str = "127.0.0.1:0",
             people: Somebody | None = None,
+            cameras: Cameras | None = None,
         ) -> StatusServer:
-            board = board or Board()
-            server = StatusServer(address, snapshot=lambda: now.value, board=board, token=token, people=people)
+            parts: dict[str, Any] = {"board": board or Board(), "token": token, "people": people, "cameras": cameras}
+            server = StatusServer(address, snapshot=lambda: now.value, **parts)
             stack.callback(server.close)
             return server
 
@@ -177,6 +179,18 @@ class Somebody:
         return 5
 
 
+class Cameras:
+    """Takes everything but a second gate."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, AskedCamera]] = []
+
+    def change(self, verb: str, asked: AskedCamera) -> None:
+        if verb == "add" and asked.name == "gate":
+            raise ConfigError("there is a camera called 'gate' already")
+        self.asked.append((verb, asked))
+
+
 PHOTO = bytes(cv2.imencode(".jpg", np.zeros((50, 40, 3), np.uint8))[1])
 OURS = {"X-Reidpipe": "1"}
 
@@ -204,6 +218,43 @@ def test_server_finds_and_forgets(start: Start) -> None:
     somebody.busy = True
     assert post(server, "/api/find", PHOTO, **OURS)[0] == 503
     assert somebody.forgotten == [3]
+
+
+def test_server_changes_cameras(start: Start) -> None:
+    cameras = Cameras()
+    server = start(cameras=cameras)
+    yard = '{"camera": "yard", "uri": "rtsp://me:hunter2@h/s", "priority": 2}'
+    assert post(server, "/api/cameras/add", yard, **OURS) == (200, {"camera": "yard", "done": "add"})
+    for verb in ("pause", "resume", "remove"):
+        assert post(server, f"/api/cameras/{verb}", '{"camera": "yard"}', **OURS)[0] == 200
+    named = AskedCamera("yard")
+    wanted = [("add", AskedCamera("yard", "rtsp://me:hunter2@h/s", 2.0))]
+    assert cameras.asked == [*wanted, ("pause", named), ("resume", named), ("remove", named)]
+    again = post(server, "/api/cameras/add", '{"camera": "gate", "uri": "rtsp://h"}', **OURS)
+    assert again == (400, {"error": "there is a camera called 'gate' already"})
+    rng = random.Random(0)
+    for _ in range(50):
+        for verb in ("add", "pause"):
+            assert post(server, f"/api/cameras/{verb}", rng.randbytes(rng.randrange(60)), **OURS)[0] == 400
+    assert post(server, "/api/cameras/add", "x" * 5000, **OURS) == (413, b"too large\n")
+    assert post(server, "/api/cameras/explode", "{}", **OURS) == (405, b"read only\n")
+    assert get(server, "/api/cameras/add")[0] == 404
+    assert len(cameras.asked) == 4
+    assert post(start(), "/api/cameras/pause", '{"camera": "gate"}', **OURS)[0] == 404  # nobody there who does it
+
+
+def test_server_changes_cameras_for_nobody_without_the_token_and_for_no_other_site(start: Start) -> None:
+    cameras = Cameras()
+    server = start(token="s3cret", cameras=cameras)
+    for verb in ("add", "pause", "resume", "remove"):
+        path, body = f"/api/cameras/{verb}", '{"camera": "gate", "uri": "rtsp://h"}'
+        assert post(server, path, body, **OURS) == (401, b"unauthorized\n")
+        assert post(server, path, body, Authorization="Bearer wrong", **OURS) == (401, b"unauthorized\n")
+        assert post(server, path, body, Authorization="Bearer s3cret") == (403, b"not from another site\n")
+        foreign = {"Authorization": "Bearer s3cret", "Origin": "https://evil.example", **OURS}
+        assert post(server, path, body, **foreign)[0] == 403
+    assert cameras.asked == []
+    assert post(server, "/api/cameras/pause", '{"camera": "gate"}', Authorization="Bearer s3cret", **OURS)[0] == 200
 
 
 def test_server_takes_no_writes_from_other_sites(start: Start) -> None:
@@ -344,44 +395,3 @@ def test_server_survives_garbage(start: Start) -> None:
             while connection.recv(4096):
                 pass
     assert get(server, "/healthz")[0] == 200
-
-
-def test_board_is_bounded_and_keeps_those_seen_last() -> None:
-    board = Board()
-    for number in range(1, 1001):
-        board.see(result(number, [number], camera="gate" if number % 2 else "yard"))
-    people = board.state(SNAPSHOT)["people"]
-    assert [person["global_id"] for person in people] == list(range(1000, 800, -1))
-    assert [person["now"] for person in people[:7]] == [True] * 6 + [False]
-    for number in range(200):  # one person who comes and goes
-        board.see(result(2000 + number, [5000], time_s=2000.0 + 100 * number))
-    visits = board.state(SNAPSHOT)["people"][0]["visits"]
-    assert len(visits) == 30
-
-
-def test_board_identity_that_nobody_has_any_more_goes() -> None:
-    board = Board()
-    board.see(result(0, [1, 2]))
-    board.see(result(1, [1, 1]))
-    board.corrected([Link(TrackKey("gate", 2), 1, 0.9, 1.0, previous=2)])
-    assert [person["global_id"] for person in board.state(SNAPSHOT)["people"]] == [1]
-
-
-def test_board_picture_is_drawn_once_for_all_who_look() -> None:
-    board = Board()
-    board.see(result(0, [1]))
-    first = board.picture("gate")
-    assert board.picture("gate") is first
-    board.see(result(1, [1]))
-    assert board.picture("gate") != first
-    assert board.picture("other") is None
-
-
-def test_board_without_crops_keeps_no_picture_of_anybody() -> None:
-    board = Board(crops=False)
-    for number in range(5):
-        board.see(result(number, [1]))
-    assert board.person(1) is None
-    assert [person["global_id"] for person in board.state(SNAPSHOT)["people"]] == [1]
-    board.forget(1)
-    assert board.state(SNAPSHOT)["people"] == []

@@ -18,6 +18,7 @@ def test_soak_keeps_nothing(tmp_path: Path) -> None:
         "pipeline.closed": 0,
         "pooler.tracks": 20,
         "associator.tracks": 40,
+        "review.recent": 40,
         "gallery.people": 20,
         "gallery.members": 20 * 12,
         "trackers.ids": 20,

@@ -182,6 +182,19 @@ def test_credentials_file_that_is_wrong_is_refused_without_quoting_it(tmp_path: 
     assert caught.value.__cause__ is None
 
 
+def test_credentials_of_a_name_go_to_no_address_that_somebody_else_gave(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text("gate: me:named\n10.0.0.7: me:hosted\n")
+    environment = {"REIDPIPE_CREDENTIALS_GATE": "me:environment"}
+
+    def address(uri: str) -> str:
+        return with_credentials(uri, camera="gate", environment=environment, file=file, by_name=False)[0]
+
+    assert address("rtsp://evil/1") == "rtsp://evil/1"
+    assert address("rtsp://10.0.0.7/1") == "rtsp://me:hosted@10.0.0.7/1"
+    assert address("rtsp://you:own@evil/1") == "rtsp://you:own@evil/1"
+
+
 def test_credentials_missing_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"gate: .*NOT_THERE"):
         with_credentials("rtsp://me:${NOT_THERE}@h/1", camera="gate", environment={})

@@ -12,6 +12,8 @@ const which = document.getElementById("which");
 const whichLabel = document.getElementById("which-label");
 const found = document.getElementById("found");
 const matches = document.getElementById("matches");
+const cameraSaid = document.getElementById("camera-said");
+const addForm = document.getElementById("add-camera");
 const PERSON_EVERY_MS = 5000;
 const OURS = { "X-Reidpipe": "1" };
 
@@ -46,20 +48,84 @@ async function post(path, body) {
   return said;
 }
 
+// A browser keeps every picture that an <img> ever showed, hundreds of megabytes of them. A bitmap is given back.
+function makeCanvas(label) {
+  const canvas = element("canvas");
+  canvas.width = canvas.height = 0;
+  canvas.setAttribute("role", label ? "img" : "presentation");
+  if (label) canvas.setAttribute("aria-label", label);
+  return canvas;
+}
+
+// True when there is a picture, and it is still wanted once it has come.
+async function draw(canvas, address, wanted) {
+  // Not AbortSignal.timeout: its clock keeps the request alive for ten seconds after the answer.
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), 10000);
+  try {
+    const answer = await fetch(address, { signal: stop.signal });
+    if (!answer.ok) return false;
+    const bitmap = await createImageBitmap(await answer.blob());
+    const good = wanted();
+    if (good) {
+      if (canvas.width !== bitmap.width) canvas.width = bitmap.width;
+      if (canvas.height !== bitmap.height) canvas.height = bitmap.height;
+      canvas.getContext("2d").drawImage(bitmap, 0, 0);
+    }
+    bitmap.close();
+    return good;
+  } catch {
+    return false;  // the next one will come
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function makeTile(name) {
   const item = element("li", "tile");
-  const image = element("img");
-  image.alt = `Newest picture of ${name}`;
+  const image = makeCanvas(`Newest picture of ${name}`);
   const words = element("div", "words");
   const state = element("span", "state");
   const numbers = element("span", "numbers");
   words.append(element("span", "name", name), state, numbers);
-  item.append(image, words);
+  const pause = element("button", "", "Pause");
+  const remove = element("button", "danger", "Remove");
+  pause.type = remove.type = "button";
+  const controls = element("div", "controls");
+  controls.append(pause, remove);
+  item.append(image, words, controls);
   cameras.append(item);
-  const tile = { image, state, numbers, busy: false, shown: false };
-  image.onload = () => { tile.busy = false; tile.shown = true; };
-  image.onerror = () => { tile.busy = false; };
+  const tile = { item, image, state, numbers, pause, busy: false, has: false, pictures: 0, firstMs: null };
+  pause.onclick = () => changeCamera(tile.state.dataset.state === "paused" ? "resume" : "pause", name, pause);
+  remove.onclick = () => sure(remove, `Remove ${name}?`) && changeCamera("remove", name, remove);
   return tile;
+}
+
+// The first press asks, the second one within five seconds does it: no dialog that hides the page.
+function sure(button, question) {
+  if (button.dataset.sure === "yes") return true;
+  const before = button.textContent;
+  button.dataset.sure = "yes";
+  button.textContent = question;
+  setTimeout(() => { button.dataset.sure = ""; button.textContent = before; }, 5000);
+  return false;
+}
+
+async function changeCamera(verb, name, button, more) {
+  button.disabled = true;
+  try {
+    await post(`/api/cameras/${verb}`, JSON.stringify({ camera: name, ...more }));
+    setText(cameraSaid, { add: `${name} is added.`, remove: `${name} is removed.`, pause: `${name} is paused.`,
+      resume: `${name} goes on.` }[verb]);
+    await refresh();
+    return true;
+  } catch (error) {
+    setText(cameraSaid, error.message);
+    return false;
+  } finally {
+    button.disabled = false;
+    if (button.isConnected) button.focus();
+  }
 }
 
 function showCamera(camera) {
@@ -68,7 +134,11 @@ function showCamera(camera) {
   tile.has = camera.age_s !== null;
   tile.state.dataset.state = camera.state;
   setText(tile.state, camera.state);
-  const parts = [camera.people === 1 ? "1 person" : `${camera.people} people`, `${camera.fps} fps`];
+  const paused = camera.state === "paused";
+  setText(tile.pause, paused ? "Resume" : "Pause");
+  tile.pause.setAttribute("aria-label", `${tile.pause.textContent} ${camera.camera}`);
+  if (paused && tile.image.width) tile.image.width = 0;  // nobody is shown who is not there any more
+  const parts = paused ? [] : [camera.people === 1 ? "1 person" : `${camera.people} people`, `${camera.fps} fps`];
   if (camera.age_s !== null) parts.push(`${camera.age_s.toFixed(2)} s old`);
   if (camera.dropped) parts.push(`${camera.dropped} of ${camera.received} dropped`);
   setText(tile.numbers, parts.join(" · "));
@@ -78,17 +148,24 @@ function refreshPictures() {
   if (document.hidden) return;
   for (const [name, tile] of tiles) {
     if (tile.busy || !tile.has) continue;
-    tile.busy = true;
-    tile.image.src = `/camera/${encodeURIComponent(name)}.jpg?${Date.now()}`;
+    showPicture(name, tile);
   }
+}
+
+async function showPicture(name, tile) {
+  tile.busy = true;
+  if (await draw(tile.image, `/camera/${encodeURIComponent(name)}.jpg`, () => tile.has)) {
+    tile.pictures += 1;
+    tile.firstMs ??= performance.now();
+  }
+  tile.busy = false;
 }
 
 function makeCard(person) {
   const item = element("li", "person");
   const details = element("details");
   const head = element("summary");
-  const image = element("img");
-  image.alt = "";
+  const image = makeCanvas("");
   const words = element("span");
   const where = element("span", "where");
   words.append(element("span", "who", `Person ${person.global_id}`), where);
@@ -105,13 +182,7 @@ function makeCard(person) {
 }
 
 async function forgetPerson(id, button) {
-  // The first press asks, the second one does it: no dialog that hides the page.
-  if (button.dataset.sure !== "yes") {
-    button.dataset.sure = "yes";
-    button.textContent = `Forget person ${id} for good?`;
-    setTimeout(() => { button.dataset.sure = ""; button.textContent = "Forget this person"; }, 5000);
-    return;
-  }
+  if (!sure(button, `Forget person ${id} for good?`)) return;
   button.disabled = true;
   try {
     await post("/api/forget", JSON.stringify({ global_id: id }));
@@ -133,7 +204,7 @@ function showPerson(person) {
   const now = Date.now();
   if (!card.asked || (person.now && now - card.asked > PERSON_EVERY_MS)) {
     card.asked = now;
-    card.image.src = `/person/${person.global_id}.jpg?${now}`;
+    draw(card.image, `/person/${person.global_id}.jpg`, () => cards.get(person.global_id) === card);
   }
   const lines = person.visits.map(
     (v) => `${v.camera}: ${clock(v.first_s)} to ${clock(v.last_s)} (${duration(v.last_s - v.first_s)})`);
@@ -146,6 +217,10 @@ function showPerson(person) {
 
 function show(state) {
   state.cameras.forEach(showCamera);
+  const names = new Set(state.cameras.map((camera) => camera.camera));
+  for (const [name, tile] of tiles) {
+    if (!names.has(name)) { tile.item.remove(); tiles.delete(name); }
+  }
   const ids = new Set(state.people.map((person) => person.global_id));
   for (const [id, card] of cards) {
     if (!ids.has(id)) { card.item.remove(); cards.delete(id); }
@@ -167,12 +242,16 @@ function show(state) {
   setText(summary, `${present} present, ${state.identities} known · ${up} of ${state.cameras.length} cameras up${load}`);
 }
 
+async function refresh() {
+  const answer = await fetch("/api/state", { signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(String(answer.status));
+  show(await answer.json());
+  refreshPictures();
+}
+
 async function loop() {
   try {
-    const answer = await fetch("/api/state", { signal: AbortSignal.timeout(5000) });
-    if (!answer.ok) throw new Error(String(answer.status));
-    show(await answer.json());
-    refreshPictures();
+    await refresh();
   } catch (error) {
     setText(summary, `no connection to the run (${error.message})`);
   }
@@ -216,6 +295,12 @@ async function find() {
   }
 }
 
+addForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = addForm.querySelector("button");
+  const name = addForm.elements.name.value.trim();
+  if (await changeCamera("add", name, button, { uri: addForm.elements.uri.value.trim() })) addForm.reset();
+});
 form.addEventListener("submit", (event) => { event.preventDefault(); find(); });
 photo.addEventListener("change", () => { which.hidden = whichLabel.hidden = true; });
 
