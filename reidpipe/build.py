@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reidpipe.associate.likeness import likeness_of
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.pipeline import Pipeline
@@ -120,7 +121,11 @@ def build_pooler(config: Config) -> Pooler:
 
 
 def build_associator(config: Config, **more: Any) -> Associator:
-    """The associator that ``config.associate`` names; ``more`` goes to it as it is (store, write, ...)."""
+    """The associator that ``config.associate`` names, fitted to the embedder that ``config.embed`` names.
+
+    ``more`` goes to it as it is (store, write, ...).
+    """
+    more.setdefault("likeness", likeness_of(config.embed.model))
     associator: Associator = stage_class("associate", config.associate.name)(**_options(config.associate), **more)
     return associator
 

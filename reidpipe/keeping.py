@@ -21,8 +21,6 @@ from reidpipe.weights import model_sha256, resolve
 
 __all__ = ["Keeping", "keep_people", "model_facts", "run_note"]
 
-DAY_S = 86400.0
-
 
 def model_facts(config: Config) -> dict[str, dict[str, str]]:
     """Which files the nets of a run come from: stage -> ``name`` and ``sha256``.
@@ -104,8 +102,7 @@ def _open_store(config: Config, embedder: Embedder, facts: Mapping[str, str], pr
             for problem in check(store):
                 raise store.file.damaged(problem)
         if settings.retain_days is not None:
-            now_s = time.time()
-            people, tracklets = expire(store, before_s=now_s - settings.retain_days * DAY_S, now_s=now_s)
+            people, tracklets = expire(store, days=settings.retain_days, now_s=time.time())
             if tracklets:
                 progress.note(f"store: {people} people and {tracklets} tracklets were too old and are forgotten")
     except BaseException:

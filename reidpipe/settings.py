@@ -69,7 +69,7 @@ class DetectSettings(Section):
     name: Literal["yolo", "ultralytics", "replay"] = Field("yolo", description="implementation")
     model: str = Field("person_n", description="name in the weights manifest, or a path")
     min_score: Fraction = Field(0.1, description="boxes below are dropped")
-    max_iou: Fraction = Field(0.7, description="non-maximum suppression: more overlap than this is one person")
+    max_iou: Fraction = Field(0.65, description="non-maximum suppression: more overlap than this is one person")
     input_size: tuple[int, int] | None = Field(
         None, description="height and width of the net's input, pixels; null: as the model says"
     )
@@ -164,13 +164,16 @@ class SteadySettings(AnyTracker):
     """The default: two passes by score, motion in real units, appearance where it decides."""
 
     name: Literal["steady"] = Field("steady", description="implementation")
+    max_age_s: float = Field(
+        1.5, gt=0, le=3600, description="a person not seen for longer has left, seconds, unless their look is known"
+    )
     high_score: Fraction = Field(0.6, description="detections from here on are trusted")
     low_score: Fraction = Field(0.1, description="detections from here on can continue a track")
     new_score: Fraction = Field(0.7, description="detections from here on can begin a track")
     min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
-    high_limit: float = Field(0.8, ge=0, le=2, description="highest cost of a pair in the first pass")
-    low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) of a pair in the second pass")
-    surprise_limit: float = Field(7.0, ge=0, description="highest squared Mahalanobis distance in the third pass")
+    wait_s: Seconds = Field(0.3, description="where pictures come slower, a new person gets an id at once, seconds")
+    low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) in the passes by overlap")
+    surprise_limit: float = Field(13.3, ge=0, description="highest cost of a pair in the first pass, as chi-square")
     duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
     moving_camera: bool = Field(True, description="correct for a camera that pans, shakes or drives")
     appearance: bool = Field(True, description="ask for embeddings where they would decide")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests import disks
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,18 +31,9 @@ def shared_data() -> Path:
 @pytest.fixture
 def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file system of 256 kB, or of the size that the test gives as parameter; needs the right to mount one."""
-    if sys.platform != "linux":
-        pytest.skip("needs Linux to mount a small tmpfs")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', '256k')}", "tmpfs", str(disk)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except OSError as error:
-        pytest.skip(f"cannot mount a small tmpfs: {error}")
-    if done.returncode:
-        pytest.skip("may not mount a small tmpfs (needs root)")
-    try:
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(disks.small_disk(tmp_path / "disk", getattr(request, "param", "256k")))
+        except OSError as error:
+            pytest.skip(str(error))
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)

@@ -21,7 +21,7 @@ MODELS: dict[str, type[Section]] = {
     "associate.offline": settings.OfflineSettings,
     "associate.online": settings.OnlineSettings,
 }
-GIVEN_BY_BUILD = {"associate": {"album", "calibration", "note", "retain_days", "store", "write"}}
+GIVEN_BY_BUILD = {"associate": {"album", "likeness", "note", "retain_days", "store", "write"}}
 
 
 @pytest.mark.parametrize("key", sorted(MODELS))

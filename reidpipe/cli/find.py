@@ -47,6 +47,7 @@ def find_command(
     threads: Threads = None,
 ) -> None:
     """Find the person of a photo among the identities of a run or of a store, the likeliest first."""
+    from reidpipe.associate.likeness import likeness_of
     from reidpipe.find import choose_person, load_gallery, load_store, rank, with_pictures, write_sheet
     from reidpipe.find.models import detector_for, embedder_for
     from reidpipe.find.photo import open_photo
@@ -60,7 +61,7 @@ def find_command(
     net = embedder_for(gallery, values, model=embedder)
     finder = None if place is not None else detector_for(values | given({"detect.model": detector}))
     chosen = choose_person(photo, finder, box=place, person=person)
-    matches = rank(chosen.vector(net), gallery)
+    matches = rank(chosen.vector(net), gallery, likeness=likeness_of(embedder or gallery.model))
     if store is not None:
         matches[:top] = _saved(with_pictures(matches[:top], gallery, store), pictures)
     if sheet is not None:

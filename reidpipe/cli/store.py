@@ -172,8 +172,7 @@ def retain_command(store: File, keep: Age) -> None:
     from reidpipe.associate.store_care import expire
 
     with _opened(store) as opened:
-        now_s = time.time()
-        people, tracklets = expire(opened, before_s=now_s - 86400.0 * days(keep), now_s=now_s)
+        people, tracklets = expire(opened, days=days(keep), now_s=time.time())
     typer.echo(f"{people} people and {tracklets} tracklets were older than {keep} and are forgotten")
 
 

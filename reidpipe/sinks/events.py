@@ -98,7 +98,8 @@ class EventsSink:
         self._write("drops", camera, time_s, count=count)
 
     def camera_end(self, camera: str, time_s: float, reason: str) -> None:
-        """A camera gives no pictures and will not be tried again; ``reason`` is empty when that is no fault."""
+        """A camera gives no pictures and will not be tried again; ``reason`` is empty when that is no fault,
+        ``paused`` or ``removed`` when somebody said so."""
         self._write("camera_end", camera, time_s, reason=reason)
 
     def load(
