@@ -171,7 +171,7 @@ class SteadySettings(AnyTracker):
     low_score: Fraction = Field(0.1, description="detections from here on can continue a track")
     new_score: Fraction = Field(0.7, description="detections from here on can begin a track")
     min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
-    wait_s: Seconds = Field(0.3, description="where pictures come slower, a new person gets an id at once, seconds")
+    wait_s: Seconds = Field(0.15, description="where pictures come slower, a new person gets an id at once, seconds")
     low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) in the passes by overlap")
     surprise_limit: float = Field(13.3, ge=0, description="highest cost of a pair in the first pass, as chi-square")
     duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
@@ -319,7 +319,12 @@ class LiveSettings(Section):
         0.0,
         description="least time between detections of one camera, seconds; 0: every picture, as far as there is time",
     )
-    max_batch: int = Field(8, ge=1, le=256, description="most pictures in one detection")
+    max_batch: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="most pictures in one detection: several take memory for as many, and no less time on a few cores",
+    )
     step_s: float = Field(0.1, gt=0, le=10, description="time that one step should take at most, seconds")
     max_tracks: int = Field(5000, ge=1, le=1_000_000, description="tracks remembered for identities.json")
     max_identities: int = Field(5000, ge=1, le=1_000_000, description="people remembered")

@@ -1,99 +1,86 @@
-"""What appearance is worth inside one camera, on real frames: none, on demand, every crop.
+"""What appearance is worth inside one camera, on real frames: none, on demand, every crop; and what a low rate costs.
 
     python -m tools.bench_appearance                                  # our detector, our OSNet x0.25
     python -m tools.bench_appearance --detector ../shared/data/weights/yolov5n_coco_fp16.onnx \\
         --embedder ../shared/data/weights/osnet_x0_25_msmt17_combineall.onnx
-    python -m tools.bench_appearance --fps 2                          # every n-th picture, about two a second
+    python -m tools.bench_appearance --fps 10 5 2                     # every n-th picture, and what is lost by it
 
-``bytetrack`` stands beside it, motion only. Detections and embeddings of the five sequences of ../shared/data/mot are
-made once and kept in runs/track/.
+Beside it, motion only: our ``bytetrack`` in seconds and in frames, as public ones count, and those of others that are
+installed (``tools/peers.py``). Detections and embeddings of the five sequences of ../shared/data/mot are made once and
+kept in runs/track/. With every n-th picture, n different sets of pictures are left: figures are the mean over all n.
 """
 
 from __future__ import annotations
 
 import argparse
-import configparser
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from reidpipe.evaluate.mot import count_sequence
-from reidpipe.evaluate.mot_text import MotRows, read_mot
+from reidpipe.evaluate.mot_text import MotRows
 from reidpipe.evaluate.paired import PairedSequence
-from reidpipe.stages import Tracker
-from reidpipe.track.bytetrack import ByteTrack
-from reidpipe.track.steady import Steady
-from reidpipe.types import Detections
-from reidpipe.weights import file_sha256, resolve
+from tools.bench_trackers import make
+from tools.peers import installed
+from tools.real_frames import SEQUENCES, Crops, RealSequence
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data" / "mot"
-SEQUENCES = ("TUD-Campus", "TUD-Stadtmitte", "KITTI-17", "PETS09-S2L1", "MOT17-13")
-Arrays = dict[str, NDArray[Any]]
+METRICS = ("HOTA", "MOTA", "IDF1", "IDSW")
+Figures: TypeAlias = dict[str, float]
 
 
-def look(folder: Path, detector: str, embedder: str) -> Arrays:
-    """Detections and embeddings of all frames, from the cache or made now."""
-    cache = ROOT / "runs" / "track" / f"{folder.name}-{_label(detector)}-{_label(embedder)}.npz"
-    if cache.is_file():
-        return dict(np.load(cache))
-    import cv2
-
-    from reidpipe.detect.yolo import YoloDetector
-    from reidpipe.embed.osnet import OSNetEmbedder
-
-    finder, looker = YoloDetector(detector, threads=1), OSNetEmbedder(embedder, threads=1)
-    video, found, vectors = cv2.VideoCapture(str(folder / f"{folder.name}.mp4")), [], []
-    while (picture := video.read())[0]:
-        image = np.asarray(picture[1], dtype=np.uint8)
-        found.append(finder.detect([image])[0])
-        vectors.append(looker.embed([image], [found[-1].boxes])[0])
-    arrays: Arrays = {
-        "frames": np.repeat(np.arange(1, len(found) + 1), [len(d) for d in found]),
-        "boxes": np.concatenate([d.boxes for d in found]),
-        "scores": np.concatenate([d.scores for d in found]),
-        "vectors": np.concatenate(vectors),
-    }
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(cache, allow_pickle=False, **arrays)
-    return arrays
-
-
-def _label(model: str) -> str:
-    """A model by name and content: another state of a net under the same name is not the same model."""
-    path = resolve(model).path
-    return f"{path.stem}-{file_sha256(path)[:8]}"
-
-
-def score(
-    folder: Path, seen: Arrays, mode: str, options: dict[str, Any], at_fps: float | None = None
-) -> tuple[dict[str, float], int]:
-    """Scores of one sequence, and how many crops were embedded."""
-    ini = configparser.ConfigParser()
-    ini.read(folder / "seqinfo.ini")
-    fps, count = float(ini["Sequence"]["frameRate"]), int(ini["Sequence"]["seqLength"])
-    step = 1 if at_fps is None else max(1, round(fps / at_fps))
-    tracker: Tracker = (ByteTrack if mode == "bytetrack" else Steady)(**options)
-    rows, crops = [np.zeros((0, 7))], 0
-    edges = np.searchsorted(seen["frames"], np.arange(1, count + 2))
-    for frame in range(1, count + 1, step):
-        part = slice(edges[frame - 1], edges[frame])
-        found, time_s = Detections(seen["boxes"][part], seen["scores"][part]), frame / fps
-        wanted = tracker.wants(found, time_s) if mode == "on demand" else np.arange(len(found) if mode == "all" else 0)
-        crops += len(wanted)
-        if len(wanted):
-            found = found.with_embeddings(wanted, seen["vectors"][part][wanted])
-        tracks = tracker.update(found, time_s)
+def follow(sequence: RealSequence, tracker: Any, crops: Crops, frames: range) -> tuple[MotRows, int]:
+    """Result rows over the chosen frames, and how many crops were embedded."""
+    rows, embedded = [np.zeros((0, 7))], 0
+    for frame, _, _, tracks, wanted in sequence.follow(tracker, crops, frames):
+        embedded += len(wanted)
         corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
         rows.append(np.column_stack((np.full(len(tracks), frame), tracks.track_ids, corner, size, tracks.scores)))
-    truth = read_mot(folder / "gt" / "gt.txt")
-    truth = truth[(truth.frames - 1) % step == 0]
-    pairs = PairedSequence.of(truth, MotRows.from_table(np.concatenate(rows)))
-    return count_sequence(pairs).scores(), crops
+    return MotRows.from_table(np.concatenate(rows)), embedded
+
+
+def score(sequence: RealSequence, make_tracker: Callable[[], Any], crops: Crops, fps: float | None) -> Figures:
+    """Scores and crops embedded, the mean over all sets of every n-th picture."""
+    step, found = sequence.step(fps), []
+    for first in range(1, step + 1):
+        frames = range(first, sequence.count + 1, step)
+        result, embedded = follow(sequence, make_tracker(), crops, frames)
+        scores = count_sequence(PairedSequence.of(sequence.truth_of(frames), result)).scores()
+        found.append({name: float(scores[name]) for name in METRICS} | {"crops": float(embedded)})
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+
+def rows() -> list[tuple[str, Crops]]:
+    """Which trackers, with which crops."""
+    motion = (*installed(), "bytetrack-in-frames", "bytetrack", "steady")
+    return [*((name, "none") for name in motion), ("steady", "demand"), ("steady", "all")]
+
+
+def show(title: str, results: Mapping[str, Mapping[str, Figures]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in ("tracker, appearance", *METRICS, "crops embedded", *SEQUENCES):
+        table.add_column(heading, justify="right")
+    for name, by_sequence in results.items():
+        each = list(by_sequence.values())
+        means = [f"{np.mean([one[metric] for one in each]):.1f}" for metric in METRICS[:3]]
+        sums = [f"{sum(one[metric] for one in each):.0f}" for metric in ("IDSW", "crops")]
+        table.add_row(name, *means, *sums, *(f"{one['IDF1']:.1f}" for one in each))
+    Console(width=180).print(table)
+
+
+def show_losses(by_rate: Mapping[float | None, Mapping[str, Mapping[str, Figures]]]) -> None:
+    rates = [rate for rate in by_rate if rate is not None]
+    table = Table(title="IDF1, mean of the sequences: all pictures, then fewer a second (loss)", title_justify="left")
+    for heading in ("tracker, appearance", "all", *(f"{rate:g}" for rate in rates)):
+        table.add_column(heading, justify="right")
+    for name, at_full in by_rate[None].items():
+        full = np.mean([one["IDF1"] for one in at_full.values()])
+        fewer = [np.mean([one["IDF1"] for one in by_rate[rate][name].values()]) for rate in rates]
+        table.add_row(name, f"{full:.1f}", *(f"{value:.1f} ({full - value:.1f})" for value in fewer))
+    Console(width=180).print(table)
 
 
 def main() -> None:
@@ -101,23 +88,19 @@ def main() -> None:
     parser.add_argument("--detector", default="person_n")
     parser.add_argument("--embedder", default="osnet_x0_25")
     parser.add_argument("--high", type=float, default=0.55, help="high_score, as in a run; new_score is 0.1 above it")
-    parser.add_argument("--fps", type=float, help="every n-th picture")
+    parser.add_argument("--fps", type=float, nargs="*", default=[], help="also every n-th picture")
     args = parser.parse_args()
-    options = {"high_score": args.high, "new_score": args.high + 0.1}
-    seen = {name: look(DATA / name, args.detector, args.embedder) for name in SEQUENCES}
-    table = Table(
-        title=f"{args.detector}, {args.embedder}: mean of {len(SEQUENCES)} sequences, {args.fps or 'all'} fps",
-        title_justify="left",
-    )
-    for heading in ("appearance", "HOTA", "MOTA", "IDF1", "switches", "crops embedded", *SEQUENCES):
-        table.add_column(heading, justify="right")
-    for mode in ("bytetrack", "none", "on demand", "all"):
-        results = [score(DATA / name, seen[name], mode, options, args.fps) for name in SEQUENCES]
-        means = [f"{np.mean([r[0][metric] for r in results]):.1f}" for metric in ("HOTA", "MOTA", "IDF1")]
-        crops = f"{sum(r[1] for r in results)} of {sum(len(s['frames']) for s in seen.values())}"
-        switches = f"{sum(int(r[0]['IDSW']) for r in results)}"
-        table.add_row(mode, *means, switches, crops, *(f"{r[0]['IDF1']:.1f}" for r in results))
-    Console(width=180).print(table)
+    sequences = [RealSequence.load(name, args.detector, args.embedder) for name in SEQUENCES]
+    limits = {"high_score": args.high, "new_score": args.high + 0.1}
+    by_rate: dict[float | None, dict[str, dict[str, Figures]]] = {}
+    for fps in (None, *args.fps):
+        by_rate[fps] = {
+            f"{name}, {crops}": {one.name: score(one, partial(make, name, **limits), crops, fps) for one in sequences}
+            for name, crops in rows()
+        }
+        show(f"{args.detector}, {args.embedder}: mean of {len(SEQUENCES)} sequences, {fps or 'all'} fps", by_rate[fps])
+    if args.fps:
+        show_losses(by_rate)
 
 
 if __name__ == "__main__":

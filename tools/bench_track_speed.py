@@ -12,78 +12,25 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reidpipe.types import Detections
 from tools.bench_trackers import make
+from tools.peers import Peer, installed
 
 SIZES = (10, 50, 100, 200, 500)
-Update = Callable[[Detections, float], object]
-FloatArray = NDArray[np.float32]
+Update: TypeAlias = Callable[[Detections, float], object]
 
 
-class UltralyticsInput:
-    """What its tracker expects of a result: boxes that can be indexed."""
-
-    def __init__(self, boxes: FloatArray, scores: FloatArray) -> None:
-        self.xyxy, self.conf, self.cls = boxes, scores, np.zeros(len(scores), np.float32)
-
-    @property
-    def xywh(self) -> FloatArray:
-        low, high = self.xyxy[:, :2], self.xyxy[:, 2:]
-        return np.concatenate(((low + high) / 2, high - low), axis=1)
-
-    def __len__(self) -> int:
-        return len(self.conf)
-
-    def __getitem__(self, rows: Any) -> UltralyticsInput:
-        return UltralyticsInput(self.xyxy[rows], self.conf[rows])
-
-
-def peers() -> dict[str, Callable[[], Update]]:
-    found: dict[str, Callable[[], Update]] = {}
-    try:
-        from ultralytics.trackers.byte_tracker import BYTETracker
-    except ImportError:
-        pass
-    else:
-        limits = SimpleNamespace(
-            track_high_thresh=0.6,
-            track_low_thresh=0.1,
-            new_track_thresh=0.7,
-            track_buffer=30,
-            match_thresh=0.9,
-            fuse_score=True,
-        )
-
-        def ultralytics() -> Update:
-            tracker = BYTETracker(limits)
-            return lambda d, _: tracker.update(UltralyticsInput(d.boxes.copy(), d.scores.copy()))
-
-        found["ultralytics"] = ultralytics
-    try:
-        import supervision as sv
-        from trackers import ByteTrackTracker  # type: ignore[import-not-found]
-    except ImportError:
-        pass
-    else:
-
-        def roboflow() -> Update:
-            tracker = ByteTrackTracker()
-            return lambda d, _: tracker.update(
-                sv.Detections(xyxy=d.boxes.copy(), confidence=d.scores.copy(), class_id=np.zeros(len(d), dtype=int))
-            )
-
-        found["roboflow"] = roboflow
-    return found
-
-
-def ours(name: str) -> Callable[[], Update]:
-    return lambda: make(name).update
+def started(name: str) -> Update:
+    """A new tracker's call; of others their own, with nothing of ours around it."""
+    tracker = make(name)
+    if isinstance(tracker, Peer):
+        return lambda found, _: tracker.raw(found)
+    update: Update = tracker.update
+    return update
 
 
 def scene(count: int, pictures: int) -> list[Detections]:
@@ -100,12 +47,11 @@ def scene(count: int, pictures: int) -> list[Detections]:
 
 
 def main() -> None:
-    names = sys.argv[1:] or ["bytetrack", "steady"]
-    factories: dict[str, Callable[[], Update]] = {**peers(), **{name: ours(name) for name in names}}
-    print("microseconds a picture:", ", ".join(factories))
+    names = [*installed(), *(sys.argv[1:] or ["bytetrack", "steady"])]
+    print("microseconds a picture:", ", ".join(names))
     for count in SIZES:
         pictures = scene(count, 100 if count < 500 else 40)
-        updates = {name: factory() for name, factory in factories.items()}
+        updates = {name: started(name) for name in names}
         times: dict[str, list[float]] = {name: [] for name in updates}
         for k, detections in enumerate(pictures):
             for name, update in updates.items():

@@ -5,6 +5,7 @@
     python tools/bench_trackers.py steady --fps 5                    # every n-th picture, about five a second
     python tools/bench_trackers.py steady --refine                   # after the end of a file
     python tools/bench_trackers.py steady --set max_age_s=2 --against bytetrack
+    python -m tools.bench_trackers ultralytics --fps 5               # of others, where installed: see tools/peers.py
 
 Needs the sequences of ../shared/data (or ``--data``): ``<sequence>/{seqinfo.ini,gt/gt.txt,det/det_<name>.txt.gz}``.
 """
@@ -27,7 +28,6 @@ from reidpipe.evaluate.mot import MotReport, count_sequence, report_on
 from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.evaluate.tables import mot_table
-from reidpipe.stages import Tracker
 from reidpipe.track.refine import History, refine
 from reidpipe.types import Detections
 
@@ -40,6 +40,7 @@ CLASSES = {
     "sort": "Sort",
     "steady": "Steady",
 }
+IN_FRAMES = {"bytetrack-in-frames": "InFrames", "ultralytics": "UltralyticsByteTrack", "roboflow": "RoboflowByteTrack"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def load(data: Path, *, detections: str, fps: float | None = None) -> list[Seque
     return [Sequence.load(folder, detections=detections, fps=fps) for folder in folders]
 
 
-def track(tracker: Tracker, sequence: Sequence) -> MotRows:
+def track(tracker: Any, sequence: Sequence) -> MotRows:
     """The online output of a tracker as the rows of a result file."""
     rows = [np.zeros((0, 7))]
     for frame, time_s, detections in sequence.pictures():
@@ -93,7 +94,7 @@ def track(tracker: Tracker, sequence: Sequence) -> MotRows:
     return MotRows.from_table(np.concatenate(rows))
 
 
-def track_and_refine(tracker: Tracker, sequence: Sequence) -> MotRows:
+def track_and_refine(tracker: Any, sequence: Sequence) -> MotRows:
     """What ``run`` writes for a file: the tracks refined after the end."""
     pictures = [(time_s, found, tracker.update(found, time_s)) for _, time_s, found in sequence.pictures()]
     times_s = np.array([picture[0] for picture in pictures])
@@ -103,9 +104,11 @@ def track_and_refine(tracker: Tracker, sequence: Sequence) -> MotRows:
     return MotRows.from_table(np.column_stack((frames, history.track_ids, corner, size, history.scores)))
 
 
-def make(name: str, **options: Any) -> Tracker:
-    tracker: Tracker = getattr(importlib.import_module(f"reidpipe.track.{name}"), CLASSES[name])(**options)
-    return tracker
+def make(name: str, **options: Any) -> Any:
+    """A tracker of ours; or, run with ``python -m``, one of those that count pictures (``tools/peers.py``)."""
+    if name in IN_FRAMES:
+        return getattr(importlib.import_module("tools.peers"), IN_FRAMES[name])(**options)
+    return getattr(importlib.import_module(f"reidpipe.track.{name}"), CLASSES[name])(**options)
 
 
 def evaluate(name: str, sequences: list[Sequence], options: dict[str, Any], *, refined: bool = False) -> MotReport:
@@ -123,8 +126,10 @@ def options_of(settings: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tracker", choices=sorted(CLASSES))
-    parser.add_argument("--against", choices=sorted(CLASSES), help="another tracker with its defaults, side by side")
+    parser.add_argument("tracker", choices=sorted({**CLASSES, **IN_FRAMES}))
+    parser.add_argument(
+        "--against", choices=sorted({**CLASSES, **IN_FRAMES}), help="another tracker with its defaults, side by side"
+    )
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--detections", default="YOLOX_ablation")
     parser.add_argument("--fps", type=float)

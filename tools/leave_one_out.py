@@ -11,7 +11,6 @@ fitted to the sequences. Also prints how far each variant is from the defaults, 
 
 from __future__ import annotations
 
-import configparser
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from reidpipe.evaluate.mot import Counted, combine, count_sequence
-from reidpipe.evaluate.mot_text import MotRows, read_mot
+from reidpipe.evaluate.mot_text import MotRows
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.track import mend, refine, steady
 from reidpipe.track.history import History
-from reidpipe.types import Detections
-from tools import bench_appearance
 from tools.bench_trackers import DATA, Sequence, load, track
+from tools.real_frames import SEQUENCES, RealSequence
 
 Variant = dict[str, Any]
 Result = dict[str, Counted]
@@ -113,7 +111,7 @@ def refine_scores() -> Callable[[Variant], Result]:
 
 def looks_scores() -> Callable[[Variant], Result]:
     """Online tracks with looks on demand, the crops that were embedded are what is known of a track."""
-    followed = {name: _followed(name) for name in bench_appearance.SEQUENCES}
+    followed = {name: _followed(name) for name in SEQUENCES}
 
     def scores(variant: Variant) -> Result:
         result = {}
@@ -128,30 +126,19 @@ def looks_scores() -> Callable[[Variant], Result]:
 
 
 def _followed(name: str) -> tuple[MotRows, np.ndarray[Any, Any], History, dict[int, mend.Looks]]:
-    folder = bench_appearance.DATA / name
-    seen = bench_appearance.look(folder, "person_n", "osnet_x0_25")
-    ini = configparser.ConfigParser()
-    ini.read(folder / "seqinfo.ini")
-    fps, count = float(ini["Sequence"]["frameRate"]), int(ini["Sequence"]["seqLength"])
+    sequence = RealSequence.load(name)
     tracker, pictures = steady.Steady(high_score=0.55, new_score=0.65), []
     crops: dict[int, list[tuple[float, Any]]] = {}
-    edges = np.searchsorted(seen["frames"], np.arange(1, count + 2))
-    for frame in range(1, count + 1):
-        part, time_s = slice(edges[frame - 1], edges[frame]), frame / fps
-        found = Detections(seen["boxes"][part], seen["scores"][part])
-        wanted = tracker.wants(found, time_s)
-        if len(wanted):
-            found = found.with_embeddings(wanted, seen["vectors"][part][wanted])
-        tracks = tracker.update(found, time_s)
+    for _, time_s, found, tracks, wanted in sequence.follow(tracker, "demand", range(1, sequence.count + 1)):
         for track_id, row in zip(tracks.track_ids.tolist(), tracks.det_rows.tolist(), strict=True):
-            if row in wanted:
-                crops.setdefault(track_id, []).append((time_s, seen["vectors"][part][row]))
+            if row in wanted and found.embeddings is not None:
+                crops.setdefault(track_id, []).append((time_s, found.embeddings[row]))
         pictures.append((time_s, found, tracks))
     looks = {
         one: mend.Looks(np.array([t for t, _ in own]), np.stack([v for _, v in own])) for one, own in crops.items()
     }
     times_s = np.array([time_s for time_s, _, _ in pictures])
-    return read_mot(folder / "gt" / "gt.txt"), times_s, History.collect(pictures), looks
+    return sequence.truth, times_s, History.collect(pictures), looks
 
 
 def mean(parts: list[Counted], *, together: bool) -> dict[str, float]:

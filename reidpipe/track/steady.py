@@ -68,8 +68,8 @@ class Steady:
             look is known.
         min_hits: pictures in a row that a new person must be found in before it gets an id; people in the very first
             picture get theirs at once.
-        wait_s: where pictures come slower than this, seconds, a new person does not wait for a second one: at two
-            pictures a second that would hide everybody for half a second.
+        wait_s: where pictures come slower than this, seconds, a new person does not wait for a second one: at five
+            pictures a second that would hide everybody for a fifth of a second, at two for half of one.
         low_limit: highest cost (1 - overlap) of a pair in the passes by overlap, 0..1.
         surprise_limit: highest cost of a pair in the first pass, minus twice a logarithm of likelihood; a squared
             Mahalanobis distance with four degrees of freedom is above 13.3 once in a hundred.
@@ -95,7 +95,7 @@ class Steady:
         new_score: float = 0.7,
         max_age_s: float = 1.5,
         min_hits: int = 2,
-        wait_s: float = 0.3,
+        wait_s: float = 0.15,
         low_limit: float = 0.5,
         surprise_limit: float = 13.3,
         duplicate_overlap: float = 0.85,

@@ -41,6 +41,15 @@ def test_steady_does_not_wait_for_a_second_picture_where_pictures_are_slow(wait_
     assert len(tracker.update(Detections(np.concatenate((box, box + 400)), score.repeat(2)), 1.04)) == 1
 
 
+@pytest.mark.parametrize(("fps", "first_seen"), [(30, 2), (10, 2), (5, 1), (2, 1)])
+def test_steady_a_new_person_is_not_hidden_for_a_fifth_of_a_second(fps: float, first_seen: int) -> None:
+    tracker, score = Steady(), np.array([0.9], np.float32)
+    tracker.update(Detections.empty(), 0.0)
+    box = np.array([[100, 100, 150, 250]], np.float32)
+    shown = [len(tracker.update(Detections(box, score), k / fps)) for k in (1, 2)]
+    assert shown == ([1, 1] if first_seen == 1 else [0, 1])
+
+
 def test_steady_a_new_track_does_not_take_what_is_clearly_anothers() -> None:
     """Of somebody seen once nothing is known, so that any detection near would fit; the one walking here fits best."""
     tracker = Steady(moving_camera=False)
@@ -98,6 +107,24 @@ def test_bytetrack_is_not_below_its_peers_on_real_detections(shared_data: Path) 
     assert scores["HOTA"] >= 67.7
     assert scores["MOTA"] >= 77.8
     assert scores["IDF1"] >= 79.7
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", [10.0, 5.0, 2.0])
+def test_steady_loses_less_than_half_of_what_counting_pictures_costs(shared_data: Path, fps: float) -> None:
+    from tools.bench_trackers import evaluate, load
+
+    half = shared_data / "mot17_val_half"
+    losses = {}
+    for name in ("steady", "bytetrack-in-frames"):
+        at_full, at_fps = (
+            evaluate(name, load(half, detections="YOLOX_ablation", fps=rate), {}).combined["IDF1"]
+            for rate in (None, fps)
+        )
+        losses[name] = at_full - at_fps
+    assert losses["bytetrack-in-frames"] > 2
+    assert losses["steady"] < losses["bytetrack-in-frames"] / 2
 
 
 def pair(x: float, y: float, looks: tuple[int, int]) -> Detections:
