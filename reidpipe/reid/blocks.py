@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reidpipe.reid.fused import fusible, gated_sum, lite_conv, norm_relu
 from reidpipe.reid.spec import Fusion, NormPlace, OSNetSpec
 
 REDUCTION = 4  # a block works on a quarter of its output channels
@@ -37,7 +39,9 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, norm, and ReLU unless `linear`."""
+    """Convolution without bias, norm, and ReLU unless `linear`; `fused` trains with :mod:`reidpipe.reid.fused`."""
+
+    fused = False
 
     def __init__(
         self,
@@ -61,13 +65,17 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps in, feature maps out."""
         x = self.conv(x)
+        if self.fused and fusible(x, self.bn):
+            return norm_relu(x, cast(nn.BatchNorm2d, self.bn), relu=not self.linear)
         if self.bn is not None:
             x = self.bn(x)
         return x if self.linear else F.relu(x, inplace=True)
 
 
 class LiteConv(nn.Module):
-    """Lite 3x3: pointwise, then depthwise convolution, norm, ReLU (figure 3b)."""
+    """Lite 3x3: pointwise, then depthwise convolution, norm, ReLU (figure 3b); `fused` as in :class:`ConvNorm`."""
+
+    fused = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,6 +85,8 @@ class LiteConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps in, feature maps out."""
+        if self.fused and fusible(x, self.bn):
+            return lite_conv(x, self.conv1.weight, self.conv2.weight, self.bn)
         return F.relu(self.bn(self.conv2(self.conv1(x))), inplace=True)
 
 
@@ -86,6 +96,8 @@ class ChannelGate(nn.Module):
     Returns the gate values `(N, outputs, 1, 1)`; the caller multiplies, so that they can be looked at.
     """
 
+    fused = False
+
     def __init__(self, channels: int, *, outputs: int) -> None:
         super().__init__()
         hidden = max(channels // GATE_REDUCTION, 1)
@@ -94,7 +106,11 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate values `(N, outputs, 1, 1)` in 0..1 for `x`."""
-        return torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
+        return self.from_means(F.adaptive_avg_pool2d(x, 1))
+
+    def from_means(self, means: Tensor) -> Tensor:
+        """Gate values for maps that are averaged already, `(N, C, 1, 1)`."""
+        return torch.sigmoid(self.fc2(F.relu(self.fc1(means))))
 
 
 class ConvStream(nn.Module):
@@ -173,6 +189,8 @@ class OSBlock(nn.Module):
         if isinstance(self.gate, StreamFusion):
             fused: Tensor = self.gate(streams)
             return fused
+        if self.gate.fused and fusible(streams[0], self.conv1.bn):
+            return gated_sum(streams, self.gate)
         fused = self.gate(streams[0]) * streams[0]
         for stream in streams[1:]:
             fused = fused + self.gate(stream) * stream

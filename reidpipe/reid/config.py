@@ -199,6 +199,8 @@ class TrainConfig(Part):
         budget: Length of the training.
         ema: Decay of the averaged model per step; 0 = none.
         precision: `bf16` (autocast) or `fp32`.
+        fused: In bf16 on a CPU, train with compiled kernels (:mod:`reidpipe.reid.fused`) where there is a C++ compiler;
+            the first row of the log says whether there is.
         replicas: Copies of the model that share a batch, one CPU thread each; on a GPU use 1.
         threads: Threads inside an operation of one copy.
         device: `cpu`, `cuda`, `mps`.
@@ -225,6 +227,7 @@ class TrainConfig(Part):
     budget: BudgetConfig
     ema: float = Field(0.999, ge=0, lt=1)
     precision: Literal["bf16", "fp32"] = "bf16"
+    fused: bool = True
     replicas: int = Field(1, ge=1, le=64)
     threads: int = Field(1, ge=1)
     device: str = "cpu"

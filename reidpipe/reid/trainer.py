@@ -22,6 +22,7 @@ from reidpipe.reid.datasets import ReidSet, query_gallery
 from reidpipe.reid.device import check_device
 from reidpipe.reid.ema import ModelEma
 from reidpipe.reid.embed import embed_paths, to_input
+from reidpipe.reid.fused import use_fused
 from reidpipe.reid.interrupts import waiting_interrupts
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss
 from reidpipe.reid.mixstyle import MixStyle
@@ -119,6 +120,8 @@ class Trainer:
         self.step, self.images, self.seconds = 0, 0, 0.0
         self.best_mean_ap = -1.0
         bf16 = config.precision == "bf16"
+        if config.fused and bf16 and config.device == "cpu":
+            self._log({"kernels": use_fused(self.model)})
         kind = torch.device(config.device).type
         self._replicas = Replicas(self.model, count=config.replicas, autocast=bf16, device=kind)
 

@@ -1,0 +1,170 @@
+"""The compiled training kernels against PyTorch's own layers in float32."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from reidpipe.reid import fused  # noqa: E402
+from reidpipe.reid.blocks import ChannelGate, ConvNorm, LiteConv  # noqa: E402
+from reidpipe.reid.models import build_osnet  # noqa: E402
+
+WIDTHS = [16, 24, 32, 20, 64]
+
+
+@pytest.fixture
+def compiled() -> None:
+    if fused.fused_kernels()[0] is None:
+        pytest.skip(fused.fused_kernels()[1])
+
+
+needs_compiler = pytest.mark.usefixtures("compiled")
+
+
+@pytest.fixture
+def no_memory() -> Iterator[None]:
+    """The kernels are looked for anew, in the test and after it."""
+    fused.fused_kernels.cache_clear()
+    yield
+    fused.fused_kernels.cache_clear()
+
+
+def maps(channels: int, *, count: int = 5, height: int = 12, width: int = 7, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    found: Tensor = torch.randn(count, channels, height, width, generator=generator) * 2 + 0.7
+    # values that bfloat16 holds exactly: what differs then is the computing, not the input
+    return found.to(torch.bfloat16).float().contiguous(memory_format=torch.channels_last)
+
+
+def randomise(layer: nn.Module) -> nn.Module:
+    torch.manual_seed(3)
+    for value in layer.parameters():
+        nn.init.normal_(value, 0.2 if value.dim() == 1 else 0.0, 0.5)
+    return layer.train()
+
+
+def compare(layer: nn.Module, run: Callable[[nn.Module, list[Tensor]], Tensor], inputs: list[Tensor]) -> None:
+    """Output, all gradients and the running statistics are as near to float32 as those of PyTorch in bfloat16."""
+    found = []
+    for mine, autocast in ((False, False), (False, True), (True, True)):
+        one = copy.deepcopy(layer)
+        if mine:
+            fused.use_fused(one)
+        leaves = [x.clone().requires_grad_() for x in inputs]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = run(one, leaves)
+        assert not mine or y.dtype == torch.bfloat16
+        weights = torch.linspace(-1, 1, y.numel()).view_as(y).cos()
+        (y.float() * weights).sum().backward()
+        values = [y.detach().float(), *(x.grad for x in leaves), *(p.grad for p in one.parameters())]
+        found.append([*values, *(b.float() for b in one.buffers())])
+    for place, (exact, theirs, ours) in enumerate(zip(*found, strict=True)):
+        size = exact.square().mean().sqrt().clamp_min(1e-3)
+        their_error, our_error = ((exact - one).square().mean().sqrt() / size for one in (theirs, ours))
+        assert our_error <= 1.2 * their_error + 0.005, (place, tuple(exact.shape), float(their_error), float(our_error))
+
+
+def apply(layer: nn.Module, inputs: list[Tensor]) -> Tensor:
+    found: Tensor = layer(inputs[0])
+    return found
+
+
+@needs_compiler
+@pytest.mark.parametrize("channels", WIDTHS)
+def test_fused_lite_convolution_is_pytorchs(channels: int) -> None:
+    compare(randomise(LiteConv(channels)), apply, [maps(channels)])
+
+
+@needs_compiler
+@pytest.mark.parametrize("channels", WIDTHS)
+@pytest.mark.parametrize("linear", [True, False])
+def test_fused_norm_is_pytorchs(channels: int, linear: bool) -> None:
+    compare(randomise(ConvNorm(8, channels, linear=linear)), apply, [maps(8)])
+
+
+@needs_compiler
+@pytest.mark.parametrize("outputs", [None, 1])
+@pytest.mark.parametrize("channels", WIDTHS)
+def test_fused_gates_are_pytorchs(channels: int, outputs: int | None) -> None:
+    def run(gate: nn.Module, streams: list[Tensor]) -> Tensor:
+        if gate.fused:
+            return fused.gated_sum(streams, gate)
+        summed: Tensor = torch.stack([gate(x) * x for x in streams]).sum(dim=0)
+        return summed
+
+    gate = randomise(ChannelGate(channels, outputs=outputs or channels))
+    compare(gate, run, [maps(channels, seed=seed) for seed in range(3)])
+
+
+@needs_compiler
+def test_fused_map_of_another_layout_is_taken() -> None:
+    layer = randomise(LiteConv(16))
+    fused.use_fused(layer)
+    x = maps(16)
+    with torch.autocast("cpu", torch.bfloat16):
+        last, first = layer(x), layer(x.contiguous())
+    assert torch.equal(last, first)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25", "osnet_ibn_x1_0"])
+def test_fused_network_learns_as_pytorchs(name: str) -> None:
+    torch.manual_seed(0)
+    start = build_osnet(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images, wanted = torch.randn(24, 3, 64, 32), torch.nn.functional.normalize(torch.randn(24, 512))
+    ends = []
+    for mine in (False, True):
+        model = copy.deepcopy(start).train()
+        if mine:
+            fused.use_fused(model)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        for _ in range(12):
+            optimiser.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                found = model(images)
+            loss = 1 - torch.nn.functional.cosine_similarity(found.float(), wanted).mean()
+            loss.backward()
+            optimiser.step()
+        ends.append(loss.item())
+    assert ends[0] < 0.93
+    assert ends[1] == pytest.approx(ends[0], abs=0.03)
+
+
+@needs_compiler
+def test_fused_layers_compute_as_ever_outside_training() -> None:
+    model = build_osnet("osnet_x0_25")
+    fused.use_fused(model)
+    plain = copy.deepcopy(model)
+    for layer in plain.modules():
+        if hasattr(type(layer), "fused"):
+            layer.fused = False  # type: ignore[assignment]
+    x = torch.randn(2, 3, 64, 32)
+    with torch.inference_mode():
+        assert torch.equal(model.eval()(x), plain.eval()(x))
+    assert torch.equal(model.train()(x), plain.train()(x))  # float32: PyTorch's layers
+
+
+def test_no_compiler_is_said_and_plain_layers_train(no_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    layer = LiteConv(16)
+    assert "no C++ compiler" in fused.use_fused(layer)
+    assert not layer.fused
+
+
+def test_failing_compiler_is_quoted(no_memory: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "fused.cpp: unknown flag" >&2\nexit 1\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library, words = fused.fused_kernels()
+    assert library is None
+    assert "unknown flag" in words
+    assert "\n" not in words
