@@ -39,8 +39,23 @@ function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// What `use` makes of the answer, or an error when it is not all here in time. Not AbortSignal.timeout: its clock keeps the
+// request alive until it has run down, long after the answer.
+async function request(path, options, patienceMs, use) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new Error("no answer in time")), patienceMs);
+  try {
+    return await use(await fetch(path, { ...options, signal: stop.signal }));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: OURS, body, signal: AbortSignal.timeout(30000) });
+  return request(path, { method: "POST", headers: OURS, body }, 30000, readReply);
+}
+
+async function readReply(answer) {
   const text = await answer.text();
   let said;
   try { said = JSON.parse(text); } catch { said = { error: text.trim() }; }
@@ -59,13 +74,10 @@ function makeCanvas(label) {
 
 // True when there is a picture, and it is still wanted once it has come.
 async function draw(canvas, address, wanted) {
-  // Not AbortSignal.timeout: its clock keeps the request alive for ten seconds after the answer.
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), 10000);
   try {
-    const answer = await fetch(address, { signal: stop.signal });
-    if (!answer.ok) return false;
-    const bitmap = await createImageBitmap(await answer.blob());
+    const blob = await request(address, {}, 10000, (answer) => (answer.ok ? answer.blob() : null));
+    if (!blob) return false;
+    const bitmap = await createImageBitmap(blob);
     const good = wanted();
     if (good) {
       if (canvas.width !== bitmap.width) canvas.width = bitmap.width;
@@ -76,8 +88,6 @@ async function draw(canvas, address, wanted) {
     return good;
   } catch {
     return false;  // the next one will come
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -114,9 +124,9 @@ function sure(button, question) {
 async function changeCamera(verb, name, button, more) {
   button.disabled = true;
   try {
-    await post(`/api/cameras/${verb}`, JSON.stringify({ camera: name, ...more }));
-    setText(cameraSaid, { add: `${name} is added.`, remove: `${name} is removed.`, pause: `${name} is paused.`,
-      resume: `${name} goes on.` }[verb]);
+    const answer = await post(`/api/cameras/${verb}`, JSON.stringify({ camera: name, ...more }));
+    const done = { add: "is added", remove: "is removed", pause: "is paused", resume: "goes on" }[verb];
+    setText(cameraSaid, `${name} ${done}${answer.kept ? "." : ", until reidpipe is started anew."}`);
     await refresh();
     return true;
   } catch (error) {
@@ -243,9 +253,10 @@ function show(state) {
 }
 
 async function refresh() {
-  const answer = await fetch("/api/state", { signal: AbortSignal.timeout(5000) });
-  if (!answer.ok) throw new Error(String(answer.status));
-  show(await answer.json());
+  await request("/api/state", {}, 5000, async (answer) => {
+    if (!answer.ok) throw new Error(String(answer.status));
+    show(await answer.json());
+  });
   refreshPictures();
 }
 
@@ -304,5 +315,7 @@ addForm.addEventListener("submit", async (event) => {
 form.addEventListener("submit", (event) => { event.preventDefault(); find(); });
 photo.addEventListener("change", () => { which.hidden = whichLabel.hidden = true; });
 
-loop();
+show(JSON.parse(document.getElementById("first-state").textContent));  // so that pictures are asked for at once
+refreshPictures();
+setTimeout(loop, 1000);
 setInterval(refreshPictures, 200);
