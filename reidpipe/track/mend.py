@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.boxes import iou
 from reidpipe.track.assignment import Candidates, assign
 from reidpipe.track.history import History, Times
 from reidpipe.track.kalman import POSITION, KalmanFilter, States
@@ -35,6 +36,8 @@ STRANGE = 0.5
 """Two looks that are less alike than this share of the strangers' are rather two people."""
 ALIKE = 0.95
 """Two looks that are more alike than this share of the strangers' are rather one person."""
+ONE_PLACE = 0.45
+"""Overlap of two tracks at every moment that they share: two boxes on one person."""
 STEP, FASTEST, GROWTH = 0.5, 2.0, 0.3
 """Of somebody lost: body heights they may be off at once, and per second; growth of the box per second, logarithm."""
 
@@ -165,7 +168,17 @@ def find_joins(
     """Which track goes on from which: every end with at most one beginning, over all at the lowest cost.
 
     Motion alone joins what fits closely, unless the looks are known and strange. Looks that are hardly ever as alike
-    among strangers join whatever can be reached: a track often breaks because somebody moved as nobody expected.
+    among strangers join whatever can be reached: a track often breaks because somebody moved as nobody expected. And a
+    track hands over to one that began in its place shortly before it ended: a detector sometimes puts a second box on
+    somebody half hidden, and then drops the first. Two people who cross are not in one place for as long as that.
+
+    Args:
+        tracks: id -> rows.
+        looks: id -> crops, of some.
+        scale: how alike strangers are.
+        kalman: how people move.
+        gap_s: longest break, and longest time that both are there; 0: nothing is joined.
+        limit: highest squared Mahalanobis distance where motion alone joins.
 
     Returns:
         Track -> the first track of its chain.
@@ -174,7 +187,8 @@ def find_joins(
     first_s = np.array([rows.times_s[0] for rows in tracks.values()])
     last_s = np.array([rows.times_s[-1] for rows in tracks.values()])
     gaps = first_s[None, :] - last_s[:, None]
-    ends, starts = np.nonzero((gaps > 0) & (gaps <= gap_s))
+    in_order = (first_s[:, None] < first_s) & (last_s[:, None] < last_s)
+    ends, starts = np.nonzero(in_order & (np.abs(gaps) <= gap_s) & (gap_s > 0))
     means = {one: seen.mean() for one, seen in looks.items() if scale.tells and len(seen)}
     forward: dict[int, States] = {}
     backward: dict[int, States] = {}
@@ -183,6 +197,10 @@ def find_joins(
         one, other, gap = ids[end], ids[start], float(gaps[end, start])
         alike = scale.place(float(means[one] @ means[other])) if one in means and other in means else None
         if alike is not None and alike < STRANGE:
+            continue
+        if gap <= 0:
+            share = _least_overlap(tracks[one], tracks[other])
+            costs[k] = limit * (1 - share) if share >= ONE_PLACE else np.inf
             continue
         if end not in forward:
             forward[end] = _end_state(tracks[one], kalman)
@@ -199,6 +217,16 @@ def find_joins(
         end, start = ids[chosen_ends[k]], ids[chosen_starts[k]]
         roots[start] = roots.get(end, end)
     return roots
+
+
+def _least_overlap(one: History, other: History) -> float:
+    """Overlap of two tracks where it is least, of the moments that either was seen in while both were there."""
+    times_s = np.union1d(one.times_s[one.times_s >= other.times_s[0]], other.times_s[other.times_s <= one.times_s[-1]])
+    sides = [
+        np.stack([np.interp(times_s, rows.times_s, side) for side in rows.boxes.T], axis=1).astype(np.float32)
+        for rows in (one, other)
+    ]
+    return float(np.diag(iou(*sides)).min())
 
 
 def _reachable(one: History, other: History, gap_s: float) -> bool:

@@ -106,6 +106,7 @@ def refine(
     cuts = find_cuts(tracks, seen, scale, kalman) if split else {}
     parts, origin = _cut(tracks, seen, cuts)
     joined = find_joins(parts, seen, scale, kalman, gap_s=join_gap_s, limit=join_limit)
+    parts = _taking_turns(parts, joined)
     whole = by_track(History.joined([rows.renamed(_same(rows, joined.get(one, one))) for one, rows in parts.items()]))
     short = {one for one, rows in whole.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s}
     filled = [_filled(rows, picture_times_s, kalman, fill_gap_s) for one, rows in whole.items() if one not in short]
@@ -141,6 +142,17 @@ def _cut(
             looks[own] = seen.between(start_s, np.nextafter(end_s, -np.inf))
             origin[own] = one
     return parts, origin
+
+
+def _taking_turns(parts: Mapping[int, History], joined: Mapping[int, int]) -> dict[int, History]:
+    """The parts, each up to where the next one of the same person begins: a second box is the better one."""
+    ends_s: dict[int, float] = {}
+    turns = dict(parts)
+    for one in sorted(parts, key=lambda one: float(parts[one].times_s[0]), reverse=True):
+        root, rows = joined.get(one, one), parts[one]
+        turns[one] = rows[rows.times_s < ends_s.get(root, np.inf)]
+        ends_s[root] = float(rows.times_s[0])
+    return turns
 
 
 def _filled(rows: History, picture_times_s: Times, kalman: KalmanFilter, fill_gap_s: float) -> History:

@@ -50,11 +50,47 @@ def test_refine_joins_the_fragments_of_one_walk() -> None:
 def test_refine_does_not_join_who_is_somewhere_else_or_there_at_the_same_time() -> None:
     elsewhere = together(walker(1, range(0, 40)), walker(2, range(60, 100), x=300))
     assert not refine(elsewhere, TIMES).joined
-    overlapping = together(walker(1, range(0, 40)), walker(2, range(35, 80)))
-    assert not refine(overlapping, TIMES).joined
+    beside = together(walker(1, range(0, 40)), walker(2, range(35, 80), x=25))
+    assert not refine(beside, TIMES).joined
     late = together(walker(1, range(0, 40)), walker(2, range(100, 140)))
     assert not refine(late, TIMES).joined
     assert not refine(together(walker(1, range(0, 40)), walker(7, range(60, 100))), TIMES, join_gap_s=0).joined
+
+
+def second_box(frames: range) -> History:
+    """On the walker, but down to the hips only."""
+    whole = walker(2, frames)
+    boxes = whole.boxes - np.array([0, 0, 0, 35], np.float32)
+    return History(whole.times_s, whole.track_ids, boxes, whole.scores, whole.measured)
+
+
+def test_refine_a_track_hands_over_to_a_second_box_on_the_same_person() -> None:
+    first, second = walker(1, range(0, 40)), second_box(range(36, 80))
+    refined = refine(together(first, second), TIMES)
+    assert dict(refined.joined) == {2: 1}
+    assert [(p.track_id, round(p.first_s * FPS), round(p.last_s * FPS)) for p in refined.pieces] == [
+        (1, 0, 35),
+        (2, 36, 79),
+    ]
+    assert np.round(refined.history.times_s * FPS).astype(int).tolist() == list(range(80))  # nobody is there twice
+    assert np.abs(refined.history.boxes[50:70] - second.boxes[14:34]).max() < 2
+
+
+def test_refine_a_track_hands_over_where_the_two_boxes_take_turns() -> None:
+    one, other = walker(1, range(0, 50)), second_box(range(40, 90))
+    turns = together(one[(one.times_s * FPS < 40) | (np.arange(50) % 2 == 0)], other[np.arange(50) % 2 == 1])
+    assert dict(refine(turns, TIMES).joined) == {2: 1}
+
+
+def test_refine_does_not_hand_over_to_who_crosses_or_stays_beside_or_looks_strange() -> None:
+    across = walker(2, range(34, 80), x=8 * 34, speed=-4.0)  # comes out from behind the other, the other way
+    assert not refine(together(walker(1, range(0, 40)), across), TIMES).joined
+    assert not refine(together(walker(1, range(0, 120)), second_box(range(36, 150))), TIMES).joined  # both go on
+    assert not refine(together(walker(1, range(0, 60)), second_box(range(36, 50))), TIMES).joined  # only the first does
+    assert not refine(together(walker(1, range(0, 40)), second_box(range(36, 80))), TIMES, join_gap_s=0).joined
+    others, looks = crowd()
+    looks |= {1: look(AXES[8], range(0, 40, 10)), 2: look(AXES[9], range(36, 80, 10))}
+    assert not refine(together(others, walker(1, range(0, 40)), second_box(range(36, 80))), TIMES, looks=looks).joined
 
 
 AXES = np.eye(16, dtype=np.float32)
