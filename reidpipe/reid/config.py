@@ -110,12 +110,18 @@ class DistillConfig(Part):
         feature: Weight of the feature loss.
         relation: Weight of the relational loss.
         temperature: Of the teacher's similarities.
+        anchor: Weight of the loss over similarities to anchors; 0 switches it off.
+        anchors: Training pictures drawn anew each step, whose teacher vectors serve as anchors.
+        anchor_temperature: Of those similarities.
     """
 
     teacher: Path | None = None
     feature: float = Field(4.0, ge=0)
     relation: float = Field(1.0, ge=0)
     temperature: float = Field(0.08, gt=0)
+    anchor: float = Field(0.0, ge=0)
+    anchors: int = Field(8192, ge=2)
+    anchor_temperature: float = Field(0.05, gt=0)
 
 
 class MixStyleConfig(Part):
@@ -209,7 +215,7 @@ class TrainConfig(Part):
         seed: Of everything random.
         fixbase: Progress until which only `open_layers` train.
         open_layers: Top-level layers that train during `fixbase`.
-        init: Checkpoint to start from (its backbone); null = from scratch.
+        init: Checkpoint to start from (its backbone; the heads are fitted to it); null = from scratch.
     """
 
     model: str = "osnet_x0_25"

@@ -49,16 +49,21 @@ class DistillHead(nn.Module):
 
     The feature part is `1 - cos(W e, t)`. The relational part (after arXiv 1904.05068 and 2002.04688) compares, row by
     row, the softmax over the similarities to the rest of the batch: KL(teacher || student). The student's temperature
-    is learned, because rectified embeddings live on a narrower range of cosines than the teacher's.
+    is learned, because rectified embeddings live on a narrower range of cosines than the teacher's. :meth:`anchored`
+    (after SEED, arXiv 2101.04731, equation 4) compares the similarities to many more pictures, in the teacher's space.
 
     Args:
         dim: Length of the student's embedding.
         teacher_dim: Length of the teacher's vector.
         temperature: Of the teacher's similarities.
+        anchor_temperature: Of the similarities to the anchors.
     """
 
-    def __init__(self, dim: int, teacher_dim: int, *, temperature: float = 0.08) -> None:
+    def __init__(
+        self, dim: int, teacher_dim: int, *, temperature: float = 0.08, anchor_temperature: float = 0.05
+    ) -> None:
         super().__init__()
+        self.anchor_temperature = anchor_temperature
         self.project = nn.Linear(dim, teacher_dim)
         nn.init.normal_(self.project.weight, 0.0, dim**-0.5)
         nn.init.zeros_(self.project.bias)
@@ -74,6 +79,13 @@ class DistillHead(nn.Module):
         student_log = F.log_softmax(_without_self(unit @ unit.T) * scale, dim=1)
         wanted = F.softmax(_without_self(teacher @ teacher.T) / self.temperature, dim=1)
         return feature, F.kl_div(student_log, wanted, reduction="batchmean")
+
+    def anchored(self, embeddings: Tensor, teacher: Tensor, anchors: Tensor) -> Tensor:
+        """KL(teacher || student) of the softmax over similarities to `anchors`, teacher vectors `(A, teacher_dim)`."""
+        mapped = F.normalize(self.project(embeddings.float()))
+        student_log = F.log_softmax(mapped @ anchors.T / self.anchor_temperature, dim=1)
+        wanted = F.softmax(teacher @ anchors.T / self.anchor_temperature, dim=1)
+        return F.kl_div(student_log, wanted, reduction="batchmean")
 
 
 def _without_self(similarities: Tensor) -> Tensor:

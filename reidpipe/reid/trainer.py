@@ -23,6 +23,7 @@ from reidpipe.reid.device import check_device
 from reidpipe.reid.ema import ModelEma
 from reidpipe.reid.embed import embed_paths, to_input
 from reidpipe.reid.fused import use_fused
+from reidpipe.reid.heads import fit_heads
 from reidpipe.reid.interrupts import waiting_interrupts
 from reidpipe.reid.losses import DistillHead, SoftmaxHead, hard_triplet_loss
 from reidpipe.reid.mixstyle import MixStyle
@@ -111,8 +112,17 @@ class Trainer:
         softmax = config.softmax
         self.softmax = SoftmaxHead(dim, max(data.identities, 1), scale=softmax.scale, smoothing=softmax.smoothing)
         teacher_dim = 1 if data.teacher is None else data.teacher.shape[1]
-        self.distill = DistillHead(dim, teacher_dim, temperature=config.distill.temperature)
+        self.distill = DistillHead(
+            dim,
+            teacher_dim,
+            temperature=config.distill.temperature,
+            anchor_temperature=config.distill.anchor_temperature,
+        )
         self._to_device()
+        if config.init is not None and not self.checkpoint_file.is_file():
+            size, device = config.stages[0], config.device
+            heads = (self.softmax, self.distill)
+            fit_heads(self.model, data, *heads, height=size.height, width=size.width, device=device, seed=config.seed)
         self.ema = ModelEma(self.model, decay=config.ema)
         self.optimiser = build_optimiser([self.model, self.softmax, self.distill], config.optimiser)
         self.sampler = self._build_sampler()
@@ -275,6 +285,10 @@ class Trainer:
             teacher = torch.from_numpy(self.data.teacher[batch.rows]).to(device)
             feature, relation = self.distill(embeddings, teacher)
             losses |= {"feature": config.distill.feature * feature, "relation": config.distill.relation * relation}
+            if config.distill.anchor:
+                drawn = torch.randint(len(self.data.teacher), (config.distill.anchors,)).numpy()
+                anchors = torch.from_numpy(self.data.teacher[drawn]).to(device)
+                losses["anchor"] = config.distill.anchor * self.distill.anchored(embeddings, teacher, anchors)
         if not losses:
             raise ConfigError("nothing to learn: every loss has weight 0 and there is no distill.teacher")
         return losses

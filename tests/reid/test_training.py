@@ -65,6 +65,19 @@ def test_losses_distillation_is_zero_for_a_student_that_equals_its_teacher() -> 
     assert all(part > 0.01 for part in head(torch.randn(6, 8), teacher))
 
 
+def test_losses_anchors_compare_in_the_teachers_space() -> None:
+    generator = torch.Generator().manual_seed(0)
+    teacher, anchors = (F.normalize(torch.randn(count, 8, generator=generator)) for count in (6, 40))
+    head = DistillHead(8, 8, anchor_temperature=0.1)
+    with torch.no_grad():
+        head.project.weight.copy_(torch.eye(8))
+    torch.testing.assert_close(head.anchored(3 * teacher, teacher, anchors), torch.tensor(0.0), atol=1e-6, rtol=0)
+    student = F.normalize(torch.randn(6, 8, generator=generator))
+    theirs, ours = (F.softmax(unit @ anchors.T / 0.1, dim=1) for unit in (teacher, student))
+    by_hand = (theirs * (theirs.log() - ours.log())).sum(dim=1).mean()
+    torch.testing.assert_close(head.anchored(student, teacher, anchors), by_hand)
+
+
 def test_losses_triplet_hand_table() -> None:
     points = torch.tensor([[0.0], [1.0], [3.0], [10.0], [50.0]])
     persons = torch.tensor([0, 0, 1, 2, -1])  # 0: farthest same 1, nearest other 3; 1: 1 and 2; 2 and 3 have no pair
