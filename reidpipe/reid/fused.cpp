@@ -511,15 +511,36 @@ extern "C" {
 
 int fused_widest() { return WIDEST; }
 
-void fused_norm_forward(int channels, const bf16* x, int64_t pixels, const float* weight, const float* bias, double eps,
-                        double momentum, int relu, float* running_mean, float* running_variance, double* kept,
-                        bf16* y) {
-  BY_WIDTH(norm_forward, channels, x, pixels, weight, bias, eps, momentum, relu, running_mean, running_variance, kept, y)
+// One group of all pixels is batch norm, a group per image instance norm; kept (groups, 4, C).
+void fused_norm_forward(int channels, int groups, const bf16* x, int64_t pixels, const float* weight, const float* bias,
+                        double eps, double momentum, int relu, float* running_mean, float* running_variance,
+                        double* kept, bf16* y) {
+  const int64_t own = pixels / groups;
+  for (int g = 0; g < groups; ++g) {
+    const int64_t place = g * own * channels;
+    BY_WIDTH(norm_forward, channels, x + place, own, weight, bias, eps, momentum, relu, running_mean, running_variance,
+             kept + g * 4 * int64_t(channels), y + place)
+  }
 }
 
-void fused_norm_backward(int channels, const bf16* x, const bf16* dy, int64_t pixels, const float* weight,
+void fused_norm_backward(int channels, int groups, const bf16* x, const bf16* dy, int64_t pixels, const float* weight,
                          const double* kept, int relu, float* dweight, float* dbias, bf16* dx) {
-  BY_WIDTH(norm_backward, channels, x, dy, pixels, weight, kept, relu, dweight, dbias, dx)
+  const int64_t own = pixels / groups;
+  std::vector<float> group_weight(channels), group_bias(channels);
+  std::vector<double> weight_sum(channels, 0.0), bias_sum(channels, 0.0);
+  for (int g = 0; g < groups; ++g) {
+    const int64_t place = g * own * channels;
+    BY_WIDTH(norm_backward, channels, x + place, dy + place, own, weight, kept + g * 4 * int64_t(channels), relu,
+             group_weight.data(), group_bias.data(), dx + place)
+    for (int c = 0; c < channels; ++c) {
+      weight_sum[c] += group_weight[c];
+      bias_sum[c] += group_bias[c];
+    }
+  }
+  for (int c = 0; c < channels; ++c) {
+    dweight[c] = float(weight_sum[c]);
+    dbias[c] = float(bias_sum[c]);
+  }
 }
 
 void fused_lite_forward(int channels, const bf16* x, int images, int height, int width, const float* point,

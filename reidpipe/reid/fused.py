@@ -80,9 +80,11 @@ def _processor() -> str:
 def fusible(x: Tensor, norm: nn.Module | None) -> bool:
     """Whether a training step may run the kernels on this map (the library must be there, too)."""
     return (
-        isinstance(norm, nn.BatchNorm2d)
+        isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d)
         and norm.training
+        and norm.affine
         and norm.momentum is not None
+        and norm.track_running_stats == isinstance(norm, nn.BatchNorm2d)
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
@@ -91,8 +93,8 @@ def fusible(x: Tensor, norm: nn.Module | None) -> bool:
     )
 
 
-def norm_relu(x: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    """Batch norm with the statistics of this batch, then ReLU if wanted; updates the running statistics.
+def norm_relu(x: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, *, relu: bool) -> Tensor:
+    """Batch or instance norm, then ReLU if wanted; updates the running statistics of a batch norm.
 
     Args:
         x: `(N, C, H, W)`.
@@ -102,7 +104,8 @@ def norm_relu(x: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
     Returns:
         bfloat16 `(N, C, H, W)`, channels last.
     """
-    y: Tensor = _NormRelu.apply(x, norm.weight, norm.bias, norm, relu)  # type: ignore[no-untyped-call]
+    groups = 1 if isinstance(norm, nn.BatchNorm2d) else len(x)
+    y: Tensor = _NormRelu.apply(x, norm.weight, norm.bias, norm, groups, relu)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -152,7 +155,7 @@ def _plain(argument: object) -> object:
     return ctypes.c_double(argument) if isinstance(argument, float) else argument
 
 
-def _norm_settings(norm: nn.BatchNorm2d) -> tuple[float, float, Tensor | None, Tensor | None]:
+def _norm_settings(norm: nn.BatchNorm2d | nn.InstanceNorm2d) -> tuple[float, float, Tensor | None, Tensor | None]:
     """Epsilon, momentum and the running statistics; counts the batch, as `nn.BatchNorm2d` does."""
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked += 1
@@ -161,12 +164,21 @@ def _norm_settings(norm: nn.BatchNorm2d) -> tuple[float, float, Tensor | None, T
 
 class _NormRelu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d, relu: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d | nn.InstanceNorm2d,
+        groups: int,
+        relu: bool,
+    ) -> Tensor:
         x = _last(x)
         eps, momentum, *running = _norm_settings(norm)
         channels, pixels = x.shape[1], ctypes.c_int64(x.numel() // x.shape[1])
-        kept, y = torch.empty(4, channels, dtype=torch.float64), torch.empty_like(x)
-        _call("fused_norm_forward", channels, x, pixels, weight, bias, eps, momentum, int(relu), *running, kept, y)
+        kept, y = torch.empty(groups, 4, channels, dtype=torch.float64), torch.empty_like(x)
+        common = (weight, bias, eps, momentum, int(relu), *running)
+        _call("fused_norm_forward", channels, groups, x, pixels, *common, kept, y)
         ctx.save_for_backward(x, weight, kept)
         ctx.relu = int(relu)
         return y
@@ -177,9 +189,9 @@ class _NormRelu(torch.autograd.Function):
         channels, pixels = x.shape[1], ctypes.c_int64(x.numel() // x.shape[1])
         found = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         dx, d_weight, d_bias = found
-        common = (channels, x, _last(gradient), pixels, weight, kept, ctx.relu)
-        _call("fused_norm_backward", *common, d_weight, d_bias, dx)
-        return *found, None, None
+        common = (x, _last(gradient), pixels, weight, kept, ctx.relu)
+        _call("fused_norm_backward", channels, len(kept), *common, d_weight, d_bias, dx)
+        return *found, None, None, None
 
 
 class _LiteConv(torch.autograd.Function):

@@ -85,8 +85,9 @@ def test_fused_lite_convolution_is_pytorchs(channels: int) -> None:
 @needs_compiler
 @pytest.mark.parametrize("channels", WIDTHS)
 @pytest.mark.parametrize("linear", [True, False])
-def test_fused_norm_is_pytorchs(channels: int, linear: bool) -> None:
-    compare(randomise(ConvNorm(8, channels, linear=linear)), apply, [maps(8)])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_fused_norm_is_pytorchs(channels: int, linear: bool, norm: str) -> None:
+    compare(randomise(ConvNorm(8, channels, linear=linear, norm=norm)), apply, [maps(8)])
 
 
 @needs_compiler

@@ -20,7 +20,8 @@ class Colours(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         means = images.mean(dim=(2, 3))
-        return torch.cat((means.relu(), (-means).relu(), torch.ones(len(means), 1)), dim=1)
+        found: Tensor = torch.cat((means.relu(), (-means).relu(), torch.ones(len(means), 1)), dim=1)
+        return found
 
 
 @pytest.fixture
