@@ -128,7 +128,7 @@ def bench(
             *settings,
         ]
         with (folder / "log").open("w") as log:
-            process = subprocess.Popen([*run, *settings], stderr=log)
+            process = subprocess.Popen(run, stderr=log)
         try:
             until(lambda: "status page" in (folder / "log").read_text(), patience_s=120)
             until(lambda: all(metrics(place)[f'reidpipe_camera_up{{camera="{n}"}}'] for n in names), patience_s=120)

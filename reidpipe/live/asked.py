@@ -8,7 +8,7 @@ from typing import Any
 
 from reidpipe.errors import ConfigError
 from reidpipe.live.control import AskedCamera
-from reidpipe.live.roster import CAMERA_NAME, check_priority
+from reidpipe.live.entry import CAMERA_NAME, check_priority
 
 __all__ = ["asked_camera", "asked_id", "asked_number"]
 

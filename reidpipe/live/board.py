@@ -16,7 +16,7 @@ import numpy as np
 
 from reidpipe.live.snapshot import Snapshot
 from reidpipe.sinks.draw import Annotator
-from reidpipe.types import FrameResult, Image, Link
+from reidpipe.types import Frame, FrameResult, Image, Link, Tracks
 
 __all__ = ["Board"]
 
@@ -67,6 +67,12 @@ class Board:
         self._lock = threading.Lock()
         self._cameras: dict[str, _Camera] = {}
         self._people: OrderedDict[int, _Person] = OrderedDict()
+
+    @staticmethod
+    def warm() -> None:
+        """Load what draws: half a second of work, seconds on a busy machine, for which the first to look would wait."""
+        blank = FrameResult(Frame("", 0, 0.0, np.zeros((64, 64, 3), np.uint8)), Tracks.empty(), np.zeros(0, np.int64))
+        _encode(Annotator().annotate(blank), _WIDTH)
 
     def see(self, result: FrameResult) -> None:
         """Take one picture."""

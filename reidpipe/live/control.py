@@ -41,16 +41,16 @@ class CameraDesk:
         self._lineup = lineup
         self._changed = changed
 
-    def change(self, verb: Verb, asked: AskedCamera) -> None:
-        """Do it.
+    def change(self, verb: Verb, asked: AskedCamera) -> bool:
+        """Do it; False when it will be forgotten at the next start.
 
         Raises:
             BusyError: the run has no time.
             ReidpipeError: there is no such camera, or one already, or it cannot be opened.
         """
-        self._desk.ask(lambda: self._do(verb, asked))
+        return self._desk.ask(lambda: self._do(verb, asked))
 
-    def _do(self, verb: Verb, asked: AskedCamera) -> None:
+    def _do(self, verb: Verb, asked: AskedCamera) -> bool:
         lineup = self._lineup
         if verb == "add":
             # Whoever reaches the page need not know the passwords of this machine: none goes to an address of theirs.
@@ -62,3 +62,4 @@ class CameraDesk:
         else:
             lineup.resume(asked.name)
         self._changed()
+        return lineup.keep(asked.name)

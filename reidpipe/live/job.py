@@ -144,6 +144,7 @@ class LiveRun:
         if address is None:
             return
         self._board = Board(crops=self._config.output.thumbnails)
+        self._board.warm()
         people = PeopleDesk(
             self._desk,
             self._pipeline,

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from reidpipe.errors import ConfigError, ReidpipeError
-from reidpipe.live.roster import CAMERA_NAME, Entry, Roster
+from reidpipe.errors import ConfigError, ReidpipeError, SinkError
+from reidpipe.live.amendments import Wanted
+from reidpipe.live.entry import CAMERA_NAME, Entry
+from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera
 from reidpipe.live.snapshot import CameraSnapshot
 
@@ -29,7 +31,7 @@ class Opener(Protocol):
 
 class _Address(NamedTuple):
     uri: str
-    named_credentials: bool = True
+    named: bool = True  # may be sent what is kept under the camera's name
 
 
 class Lineup:
@@ -39,7 +41,7 @@ class Lineup:
         cameras: those to begin with, not started.
         addresses: name -> where each is, so that it can be opened again after a pause.
         priorities: name -> priority, where nobody says otherwise later.
-        roster: the cameras file; None: there is none.
+        roster: the cameras file; None: there is none, and what is said of cameras is gone after a restart.
         open_one: makes further cameras; None: there can be none.
 
     Attributes:
@@ -66,10 +68,13 @@ class Lineup:
         self._said: Callable[[str], None] = _unheard
         self._paused: dict[str, CameraSnapshot] = {}
         self._priorities: dict[str, float] = {}
-        if roster is not None:
-            self._priorities.update(roster.priorities)
-            self._addresses |= {name: _Address(uri) for name, uri in roster.paused.items()}
-            self._paused |= {name: _unseen(name) for name in roster.paused}
+        wanted = {} if roster is None else roster.wanted
+        self._given = self._addresses.keys() - wanted.keys()
+        for name, (entry, of_page) in wanted.items():
+            self._addresses[name] = _Address(entry.uri, not of_page)
+            self._prioritise(name, entry.priority)
+            if entry.paused:
+                self._paused[name] = _unseen(name)
 
     def begin(
         self,
@@ -170,23 +175,46 @@ class Lineup:
             self._start(name, self._addresses[name])  # raises: it stays paused
             del self._paused[name]
 
+    def keep(self, name: str) -> bool:
+        """Remember for the next start what was said of a camera; False when it will be forgotten."""
+        return self._kept() and name not in self._given
+
+    def _kept(self) -> bool:
+        """Write down how the cameras are, but for those that whoever starts the run names anew each time."""
+        if self._roster is None:
+            return False
+        wanted = {
+            name: Wanted(Entry(address.uri, name in self._paused, self._priorities.get(name)), not address.named)
+            for name, address in self._addresses.items()
+            if name not in self._given
+        }
+        try:
+            self._roster.keep(wanted)
+        except SinkError as error:
+            self._said(f"{error}: cameras are as the file says after the next start")
+            return False
+        return True
+
     def follow(self) -> None:
         """Do what the cameras file says anew; one that is wrong changes nothing, and is complained about once."""
         if self._roster is None:
             return
         try:
-            changed = self._roster.poll() or {}
+            changed = self._roster.poll()
             self._roster_error = ""
         except ConfigError as error:
             if str(error) != self._roster_error:
                 self._said(str(error))
             self._roster_error = str(error)
             return
+        if changed is None:
+            return
         for name, entry in changed.items():
             try:
                 self._hear(name, entry)
             except ReidpipeError as error:
                 self._said(str(error))
+        self._kept()  # what was said before the file was changed counts no more
 
     def _hear(self, name: str, entry: Entry | None) -> None:
         """What the file says of one camera now."""
@@ -231,7 +259,7 @@ class Lineup:
     def _start(self, name: str, address: _Address) -> None:
         if self._open_one is None or self._joined is None:
             raise ConfigError("this run takes no other cameras")
-        camera = self._open_one(name, address.uri, named_credentials=address.named_credentials)
+        camera = self._open_one(name, address.uri, named_credentials=address.named)
         self._addresses[name] = address
         self.running[name] = camera
         self._joined(camera)

@@ -72,14 +72,19 @@ def run_live(
 
 def _lineup(sources: list[str], config: Config, *, clock: RunClock, realtime: bool) -> Lineup:
     """The cameras that were named, and those of the file."""
-    roster = None if config.live.cameras is None else Roster(config.live.cameras)
-    given = [*sources, *(() if roster is None else (f"{name}={uri}" for name, uri in roster.cameras.items()))]
+    roster = None
+    if config.live.cameras is not None:
+        roster = Roster(config.live.cameras, taken=[name for name, _ in name_cameras(sources)])
+    wanted = {} if roster is None else roster.wanted
+    running = {name: one for name, one in wanted.items() if not one.entry.paused}
+    given = [*sources, *(f"{name}={one.entry.uri}" for name, one in running.items())]
     if not given and roster is None:
         raise ConfigError("no source given: name a camera, for instance rtsp://host/stream")
     if roster is None:
         _check_priorities(config.live.priority, [camera.camera for camera in name_cameras(given)])
+    of_page = {name for name, one in running.items() if one.of_page}
     return Lineup(
-        open_cameras(given, config, clock=clock, realtime=realtime),
+        open_cameras(given, config, clock=clock, realtime=realtime, of_page=of_page),
         addresses=dict(name_cameras(given)),
         priorities=config.live.priority,
         roster=roster,

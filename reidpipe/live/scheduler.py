@@ -79,7 +79,7 @@ class Scheduler:
             has twice as many pictures worked on as one of 1.
     """
 
-    def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 8, step_s: float = 0.1) -> None:
+    def __init__(self, sources: Sequence[LiveCamera], *, max_batch: int = 1, step_s: float = 0.1) -> None:
         self._turns: dict[str, _Turn] = {}
         self._max_batch = max_batch
         self._step_s = step_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from reidpipe.build import build_associator, build_detector, build_embedder, build_pooler
@@ -49,8 +49,17 @@ def live_config(config: Config) -> Config:
     return config.model_copy(update={"associate": online})
 
 
-def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, realtime: bool) -> list[LiveCamera]:
+def open_cameras(
+    sources: Sequence[str], config: Config, *, clock: RunClock, realtime: bool, of_page: Collection[str] = ()
+) -> list[LiveCamera]:
     """One camera for each source, none started yet.
+
+    Args:
+        sources: ``uri`` or ``name=uri``.
+        config: the settings.
+        clock: of the run.
+        realtime: recordings are played as cameras.
+        of_page: names whose address was given on the status page: nothing that is kept under them goes there.
 
     Raises:
         ConfigError: a name twice, or a recording without ``realtime``.
@@ -59,7 +68,9 @@ def open_cameras(sources: Sequence[str], config: Config, *, clock: RunClock, rea
     cameras: list[LiveCamera] = []
     try:
         for name, uri in name_cameras(sources):
-            cameras.append(open_camera(name, uri, config=config, clock=clock, realtime=realtime))
+            named = name not in of_page
+            camera = open_camera(name, uri, config=config, clock=clock, realtime=realtime, named_credentials=named)
+            cameras.append(camera)
     except BaseException:
         close_cameras(cameras)
         raise

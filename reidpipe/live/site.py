@@ -38,6 +38,7 @@ _VERBS: dict[str, Verb] = {
 }
 MOST_BODY = {"/api/find": MOST_BYTES, "/api/forget": 1000, **dict.fromkeys(_VERBS, _MOST_WORDS)}
 """What takes a body, and the most bytes of it."""
+_NO_STATE = b'<script id="first-state" type="application/json">null</script>'
 _ASSETS = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/status.css": ("status.css", "text/css; charset=utf-8"),
@@ -56,8 +57,8 @@ class Answer(NamedTuple):
 class Cameras(Protocol):
     """Adds, removes, pauses; ``CameraDesk``."""
 
-    def change(self, verb: Verb, asked: AskedCamera) -> None:
-        """Do it."""
+    def change(self, verb: Verb, asked: AskedCamera) -> bool:
+        """Do it; False when it will be forgotten at the next start."""
         ...
 
 
@@ -137,7 +138,8 @@ class Site:
         snapshot = self.snapshot()
         if path in _ASSETS:
             name, kind = _ASSETS[path]
-            return Answer(HTTPStatus.OK, kind, files("reidpipe.live").joinpath("assets", name).read_bytes())
+            body = files("reidpipe.live").joinpath("assets", name).read_bytes()
+            return Answer(HTTPStatus.OK, kind, self._with_state(body, snapshot) if path == "/" else body)
         if path == "/metrics":
             return Answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", to_prometheus(snapshot).encode())
         if path == "/healthz":
@@ -146,8 +148,16 @@ class Site:
             states = {one.camera: one.state for one in snapshot.cameras}
             return _said("up" in states.values(), {"cameras": states})
         if path == "/api/state":
-            return Answer(HTTPStatus.OK, _JSON, json.dumps(self.board.state(snapshot)).encode())
+            return Answer(HTTPStatus.OK, _JSON, self._state(snapshot))
         return self._picture(path)
+
+    def _state(self, snapshot: Snapshot) -> bytes:
+        return json.dumps(self.board.state(snapshot)).encode()
+
+    def _with_state(self, page: bytes, snapshot: Snapshot) -> bytes:
+        """The page with the first state in it: pictures are asked for a journey sooner."""
+        state = self._state(snapshot).replace(b"<", b"\\u003c")  # no name of a camera ends the element
+        return page.replace(_NO_STATE, _NO_STATE.replace(b"null", state))
 
     def post(self, path: str, query: Mapping[str, list[str]], body: bytes) -> Answer:
         """To what changes or computes something; ``path`` is one of ``MOST_BODY``."""
@@ -168,8 +178,7 @@ class Site:
             if self.cameras is None:
                 return None
             asked = asked_camera(body, adds=verb == "add")
-            self.cameras.change(verb, asked)
-            return {"camera": asked.name, "done": verb}
+            return {"camera": asked.name, "done": verb, "kept": self.cameras.change(verb, asked)}
         if self.people is None:
             return None
         if path == "/api/find":

@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from reidpipe.cli.app import app
 from reidpipe.config import Config
+from reidpipe.live.entry import Entry
 from reidpipe.live.roster import Roster
 
 
@@ -42,9 +42,8 @@ def test_docs_cameras_file_is_one(page: str, tmp_path: Path) -> None:
     file = tmp_path / "cameras.yaml"
     file.write_text(blocks(page, "yaml")[0])
     roster = Roster(file)
-    assert list(roster.cameras) == ["gate"]
-    assert roster.priorities == {"lobby": 2.0}
-    assert yaml.safe_load(file.read_text())["lobby"]["paused"] is True
+    lobby = Entry("rtsp://10.0.0.8/stream", paused=True, priority=2.0)
+    assert roster.entries == {"gate": Entry("rtsp://10.0.0.7/stream"), "lobby": lobby}
 
 
 def test_docs_service_is_taken_by_systemd(page: str, tmp_path: Path) -> None:

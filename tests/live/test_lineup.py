@@ -48,7 +48,9 @@ class Made:
         self.joined: list[str] = []
         self.ended: list[tuple[str, str]] = []
         self.lines: list[str] = []
-        addresses = {name: f"rtsp://h/{name}" for name in names} | ({} if roster is None else roster.cameras)
+        wanted = {} if roster is None else roster.wanted
+        of_file = {name: one.entry.uri for name, one in wanted.items() if not one.entry.paused}
+        addresses = {name: f"rtsp://h/{name}" for name in names} | of_file
         self.lineup = Lineup(
             [Camera(name, uri) for name, uri in addresses.items()],
             addresses=addresses,

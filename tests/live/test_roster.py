@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reidpipe.errors import ConfigError
-from reidpipe.live.roster import Entry, Roster
+from reidpipe.live.entry import Entry
+from reidpipe.live.roster import Roster
 
 SECRET = "hunter2"
 
@@ -16,8 +17,8 @@ def test_roster_reads_names_addresses_and_pauses(tmp_path: Path) -> None:
     file = tmp_path / "cameras.yaml"
     file.write_text("gate: rtsp://10.0.0.7/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: true}\ndesk: 0\n")
     roster = Roster(file)
-    assert roster.cameras == {"gate": "rtsp://10.0.0.7/s", "desk": "0"}
-    assert roster.paused == {"lobby": "rtsp://10.0.0.8/s"}
+    lobby = Entry("rtsp://10.0.0.8/s", paused=True)
+    assert roster.entries == {"gate": Entry("rtsp://10.0.0.7/s"), "lobby": lobby, "desk": Entry("0")}
     assert roster.poll() is None
     file.write_text("gate: rtsp://10.0.0.9/s\nlobby: {uri: 'rtsp://10.0.0.8/s', paused: false}\n")
     changed = {"gate": Entry("rtsp://10.0.0.9/s"), "lobby": Entry("rtsp://10.0.0.8/s"), "desk": None}
@@ -53,7 +54,7 @@ def test_roster_that_is_wrong_is_told_without_secrets_and_changes_nothing(tmp_pa
     file.write_text(text)
     with pytest.raises(ConfigError):
         roster.poll()
-    assert roster.cameras == {"a": "rtsp://h/s"}
+    assert roster.entries == {"a": Entry("rtsp://h/s")}
     assert roster.poll() is None  # told once
     file.unlink()
     with pytest.raises(ConfigError, match="cannot read"):
@@ -64,12 +65,11 @@ def test_roster_priorities_change_without_a_new_connection(tmp_path: Path) -> No
     file = tmp_path / "cameras.yaml"
     file.write_text("gate: {uri: rtsp://h/s, priority: 2}\nlobby: rtsp://h/t\n")
     roster = Roster(file)
-    assert roster.priorities == {"gate": 2.0}
+    assert [entry.priority for entry in roster.entries.values()] == [2.0, None]
     file.write_text("gate: {uri: rtsp://h/s, priority: 0.5}\nlobby: rtsp://h/t\n")
     assert roster.poll() == {"gate": Entry("rtsp://h/s", priority=0.5)}
-    assert roster.priorities == {"gate": 0.5}
     for wrong in ("0", "-1", "11", "high", "true", ".nan"):
         file.write_text(f"gate: {{uri: rtsp://h/s, priority: {wrong}}}\n")
         with pytest.raises(ConfigError, match="priority of gate"):
             roster.poll()
-    assert roster.priorities == {"gate": 0.5}
+    assert roster.entries["gate"].priority == 0.5

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import jsonschema
 import numpy as np
@@ -32,6 +31,7 @@ from reidpipe.schemas import load_schema
 from reidpipe.types import Detections, Frame, Tracklet, Tracks
 from tests.fakes import FirstVector, OneIdentity, OnePerson, RowTracker, UnitVectors
 from tests.live.conftest import Serve
+from tests.live.operating import TOKEN, Operator
 from tests.live.server import free_port, pattern
 from tests.live.watch import until
 from tests.videos import write_video
@@ -264,35 +264,24 @@ def test_run_live_cameras_are_added_paused_and_removed_while_it_runs(
 def test_run_live_cameras_are_added_paused_and_removed_over_http(
     tmp_path: Path, serve: Serve, fakes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REIDPIPE_TOKEN", "s3cret")
+    monkeypatch.setenv("REIDPIPE_TOKEN", TOKEN)
     server, place = serve({"/a": {"launch": pattern()}}), f"127.0.0.1:{free_port()}"
     other = serve({"/b": {"launch": pattern(), "user": "me", "password": "hunter2"}})
     config = Config.load(overrides=["live.report_s=0.1", "live.retry_s=0.2"], values={"live.serve": place})
     run = Run([f"a={server.url('/a')}"], tmp_path / "out", config=config)
-
-    def tell(verb: str, name: str, **more: str) -> int:
-        body = json.dumps({"camera": name, **more}).encode()
-        headers = {"X-Reidpipe": "1", "Authorization": "Bearer s3cret"}
-        with urlopen(Request(f"http://{place}/api/cameras/{verb}", body, headers), timeout=20) as answer:
-            return int(answer.status)
-
-    def states() -> dict[str, str]:
-        asked = Request(f"http://{place}/api/state", headers={"Authorization": "Bearer s3cret"})
-        with urlopen(asked, timeout=20) as answer:
-            return {one["camera"]: one["state"] for one in json.load(answer)["cameras"]}
-
+    operator = Operator(place)
     until(lambda: bool(run.events("link", "a")))
-    assert tell("add", "b", uri=other.url("/b").replace("//", "//me:hunter2@")) == 200
+    assert not operator.tell("add", "b", uri=other.url("/b").replace("//", "//me:hunter2@"))  # no file: it is forgotten
     until(lambda: bool(run.events("link", "b")))
-    assert tell("pause", "a") == 200
-    until(lambda: states() == {"b": "up", "a": "paused"})
+    operator.tell("pause", "a")
+    until(lambda: operator.states() == {"b": "up", "a": "paused"})
     until(lambda: bool(run.events("camera_end", "a") and run.events("leave", "a")))
     seen = len(run.events("enter", "a"))
-    assert tell("remove", "b") == 200
+    operator.tell("remove", "b")
     with pytest.raises(HTTPError, match="400"):
-        tell("pause", "b")
-    until(lambda: states() == {"a": "paused"})  # nothing runs, and the run goes on
-    assert tell("resume", "a") == 200
+        operator.tell("pause", "b")
+    until(lambda: operator.states() == {"a": "paused"})  # nothing runs, and the run goes on
+    operator.tell("resume", "a")
     until(lambda: len(run.events("enter", "a")) > seen)
     run.end()
     read(run.out, "events.jsonl", "event")
@@ -300,6 +289,30 @@ def test_run_live_cameras_are_added_paused_and_removed_over_http(
     assert reasons == [("a", "paused"), ("b", "removed")]
     assert [source["camera"] for source in info(run.out)["sources"]] == ["a"]
     assert not [file for file in run.out.rglob("*.json*") if "hunter2" in file.read_text()]
+
+
+def test_run_live_cameras_are_as_they_were_left_after_a_restart(
+    tmp_path: Path, serve: Serve, fakes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDPIPE_TOKEN", TOKEN)
+    server = serve({f"/{name}": {"launch": pattern()} for name in "abc"})
+    file, place = tmp_path / "cameras.yaml", f"127.0.0.1:{free_port()}"
+    text = f"a: {server.url('/a')}\nb: {server.url('/b')}\n"
+    file.write_text(text)
+    config = Config.load(values={"live.serve": place, "live.cameras": str(file)})
+    operator = Operator(place)
+    run = Run([], tmp_path / "one", config=config)
+    until(lambda: bool(run.events("link", "a")))
+    assert operator.tell("pause", "a")
+    assert operator.tell("remove", "b")
+    assert operator.tell("add", "c", uri=server.url("/c"))
+    until(lambda: operator.states() == {"a": "paused", "c": "up"})
+    run.end()
+    again = Run([], tmp_path / "two", config=config)
+    until(lambda: bool(again.events("link", "c")))
+    assert operator.states() == {"a": "paused", "c": "up"}
+    again.end()
+    assert file.read_text() == text
 
 
 def test_run_live_ends_with_a_report(tmp_path: Path, fakes: Callable[..., None]) -> None:

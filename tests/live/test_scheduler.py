@@ -34,7 +34,7 @@ def names(step: Step | None) -> list[tuple[str, bool]]:
 
 def test_scheduler_takes_the_newest_of_each_camera() -> None:
     a, b = Camera("a"), Camera("b")
-    scheduler = Scheduler([a, b])
+    scheduler = Scheduler([a, b], max_batch=8)
     scheduler.took(0.02, 2)  # 10 ms a picture: room for all
     for time_s in (1.0, 1.1, 1.2):
         a.put(time_s)
@@ -48,7 +48,7 @@ def test_scheduler_takes_the_newest_of_each_camera() -> None:
 
 def test_scheduler_cuts_steps_to_their_time_and_serves_evenly() -> None:
     cameras = [Camera(name) for name in "abcd"]
-    scheduler = Scheduler(cameras, step_s=0.2)
+    scheduler = Scheduler(cameras, max_batch=8, step_s=0.2)
     scheduler.took(0.1, 1)  # 0.1 s a picture: two in a step
     assert scheduler.batch == 2
     for number in range(100):  # every camera always has a picture, camera a has three times as many
@@ -61,6 +61,15 @@ def test_scheduler_cuts_steps_to_their_time_and_serves_evenly() -> None:
         counts = camera.box.counts
         left = camera.box.waiting_s is not None
         assert counts.received == 50 + counts.dropped + left  # every drop is counted
+
+
+def test_scheduler_detects_one_picture_a_step_where_nothing_else_is_said() -> None:
+    cameras = [Camera(name) for name in "abc"]
+    scheduler = Scheduler(cameras)
+    scheduler.took(1e-6, 1)
+    for camera in cameras:
+        camera.put(1.0)
+    assert [names(scheduler.next()) for _ in range(4)] == [[("a", True)], [("b", True)], [("c", True)], []]
 
 
 def test_scheduler_batch_is_one_until_the_cost_is_known_and_bounded_after() -> None:
@@ -77,7 +86,7 @@ def test_scheduler_batch_is_one_until_the_cost_is_known_and_bounded_after() -> N
 
 def test_scheduler_detects_by_seconds_whatever_the_rate() -> None:
     slow, fast = Camera("slow"), Camera("fast")
-    scheduler = Scheduler([slow, fast])
+    scheduler = Scheduler([slow, fast], max_batch=8)
     scheduler.took(0.002, 2)
     scheduler.level = Level(detect_gap_s=0.2)
     for number in range(300):  # ten seconds
@@ -92,7 +101,7 @@ def test_scheduler_detects_by_seconds_whatever_the_rate() -> None:
 
 def test_scheduler_leaves_pictures_out_evenly_when_told() -> None:
     slow, fast = Camera("slow"), Camera("fast")
-    scheduler = Scheduler([slow, fast])
+    scheduler = Scheduler([slow, fast], max_batch=8)
     scheduler.took(0.002, 2)
     scheduler.level = Level(frame_gap_s=0.5)
     for number in range(300):
@@ -143,7 +152,7 @@ def test_scheduler_serves_by_priority_when_there_is_too_much_to_do() -> None:
 
 def test_scheduler_gaps_are_shorter_for_a_camera_of_higher_priority() -> None:
     cameras = [Camera(name) for name in "ab"]
-    scheduler = Scheduler(cameras)
+    scheduler = Scheduler(cameras, max_batch=8)
     scheduler.took(1e-6, 1)
     scheduler.priorities = {"a": 4.0}
     scheduler.level = Level(detect_gap_s=0.4)

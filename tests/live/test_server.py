@@ -185,10 +185,13 @@ class Cameras:
     def __init__(self) -> None:
         self.asked: list[tuple[str, AskedCamera]] = []
 
-    def change(self, verb: str, asked: AskedCamera) -> None:
+    kept = True
+
+    def change(self, verb: str, asked: AskedCamera) -> bool:
         if verb == "add" and asked.name == "gate":
             raise ConfigError("there is a camera called 'gate' already")
         self.asked.append((verb, asked))
+        return self.kept
 
 
 PHOTO = bytes(cv2.imencode(".jpg", np.zeros((50, 40, 3), np.uint8))[1])
@@ -224,7 +227,7 @@ def test_server_changes_cameras(start: Start) -> None:
     cameras = Cameras()
     server = start(cameras=cameras)
     yard = '{"camera": "yard", "uri": "rtsp://me:hunter2@h/s", "priority": 2}'
-    assert post(server, "/api/cameras/add", yard, **OURS) == (200, {"camera": "yard", "done": "add"})
+    assert post(server, "/api/cameras/add", yard, **OURS) == (200, {"camera": "yard", "done": "add", "kept": True})
     for verb in ("pause", "resume", "remove"):
         assert post(server, f"/api/cameras/{verb}", '{"camera": "yard"}', **OURS)[0] == 200
     named = AskedCamera("yard")

@@ -226,11 +226,24 @@ function showPerson(person) {
 }
 
 function show(state) {
+  showCameras(state);
+  refreshPictures();  // before the people, of whom there may be 200: a browser asks for six things at a time
+  showPeople(state);
+}
+
+function showCameras(state) {
   state.cameras.forEach(showCamera);
   const names = new Set(state.cameras.map((camera) => camera.camera));
   for (const [name, tile] of tiles) {
     if (!names.has(name)) { tile.item.remove(); tiles.delete(name); }
   }
+  const up = state.cameras.filter((camera) => camera.state === "up").length;
+  const present = state.people.filter((person) => person.now).length;
+  const load = state.level ? ` · reduced to load level ${state.level}` : "";
+  setText(summary, `${present} present, ${state.identities} known · ${up} of ${state.cameras.length} cameras up${load}`);
+}
+
+function showPeople(state) {
   const ids = new Set(state.people.map((person) => person.global_id));
   for (const [id, card] of cards) {
     if (!ids.has(id)) { card.item.remove(); cards.delete(id); }
@@ -246,10 +259,6 @@ function show(state) {
     }
   });
   nobody.hidden = state.people.length > 0;
-  const present = state.people.filter((person) => person.now).length;
-  const up = state.cameras.filter((camera) => camera.state === "up").length;
-  const load = state.level ? ` · reduced to load level ${state.level}` : "";
-  setText(summary, `${present} present, ${state.identities} known · ${up} of ${state.cameras.length} cameras up${load}`);
 }
 
 async function refresh() {
@@ -257,7 +266,6 @@ async function refresh() {
     if (!answer.ok) throw new Error(String(answer.status));
     show(await answer.json());
   });
-  refreshPictures();
 }
 
 async function loop() {
@@ -316,6 +324,5 @@ form.addEventListener("submit", (event) => { event.preventDefault(); find(); });
 photo.addEventListener("change", () => { which.hidden = whichLabel.hidden = true; });
 
 show(JSON.parse(document.getElementById("first-state").textContent));  // so that pictures are asked for at once
-refreshPictures();
 setTimeout(loop, 1000);
 setInterval(refreshPictures, 200);
