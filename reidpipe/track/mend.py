@@ -18,7 +18,7 @@ from reidpipe.track.assignment import Candidates, assign
 from reidpipe.track.history import History, Times
 from reidpipe.track.kalman import POSITION, KalmanFilter, States
 from reidpipe.track.smooth import run_filter
-from reidpipe.types import Vectors
+from reidpipe.types import Ids, Vectors
 
 __all__ = ["Looks", "Scale", "find_cuts", "find_joins"]
 
@@ -183,33 +183,16 @@ def find_joins(
     Returns:
         Track -> the first track of its chain.
     """
+    if gap_s == 0 or not tracks:
+        return {}
     ids = list(tracks)
     first_s = np.array([rows.times_s[0] for rows in tracks.values()])
     last_s = np.array([rows.times_s[-1] for rows in tracks.values()])
-    gaps = first_s[None, :] - last_s[:, None]
-    in_order = (first_s[:, None] < first_s) & (last_s[:, None] < last_s)
-    ends, starts = np.nonzero(in_order & (np.abs(gaps) <= gap_s) & (gap_s > 0))
-    means = {one: seen.mean() for one, seen in looks.items() if scale.tells and len(seen)}
-    forward: dict[int, States] = {}
-    backward: dict[int, States] = {}
-    costs = np.full(len(ends), np.inf)
-    for k, (end, start) in enumerate(zip(ends.tolist(), starts.tolist(), strict=True)):
-        one, other, gap = ids[end], ids[start], float(gaps[end, start])
-        alike = scale.place(float(means[one] @ means[other])) if one in means and other in means else None
-        if alike is not None and alike < STRANGE:
-            continue
-        if gap <= 0:
-            share = _least_overlap(tracks[one], tracks[other])
-            costs[k] = limit * (1 - share) if share >= ONE_PLACE else np.inf
-            continue
-        if end not in forward:
-            forward[end] = _end_state(tracks[one], kalman)
-        if start not in backward:
-            backward[start] = _start_state(tracks[other], kalman)
-        far = _distance(forward[end], backward[start], gap, kalman)
-        known = alike is not None and alike >= ALIKE and _reachable(tracks[one], tracks[other], gap)
-        if known or far <= limit:
-            costs[k] = min(far, limit) * (0.5 if known else 1.0)
+    ends, starts = _neighbours(first_s, last_s, gap_s)
+    joints = _Joints(tracks, looks, scale, kalman, limit)
+    costs = np.array(
+        [joints.cost(ids[end], ids[start]) for end, start in zip(ends.tolist(), starts.tolist(), strict=True)]
+    )
     kept = np.isfinite(costs)
     chosen_ends, chosen_starts = assign(Candidates(ends[kept], starts[kept], costs[kept]), limit=limit)
     roots: dict[int, int] = {}
@@ -217,6 +200,71 @@ def find_joins(
         end, start = ids[chosen_ends[k]], ids[chosen_starts[k]]
         roots[start] = roots.get(end, end)
     return roots
+
+
+def _neighbours(first_s: Times, last_s: Times, gap_s: float) -> tuple[Ids, Ids]:
+    """Pairs of tracks of which the second begins near the end of the first, and later, and ends later.
+
+    Without a table of all pairs, which a day of one camera would fill the memory with.
+    """
+    order = np.argsort(first_s, kind="stable")
+    low = np.searchsorted(first_s[order], last_s - gap_s)
+    high = np.searchsorted(first_s[order], last_s + gap_s, side="right")
+    counts = high - low
+    ends = np.repeat(np.arange(len(first_s)), counts)
+    place = np.arange(len(ends)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = order[np.repeat(low, counts) + place]
+    in_order = (first_s[ends] < first_s[starts]) & (last_s[ends] < last_s[starts])
+    return ends[in_order], starts[in_order]
+
+
+class _Joints:
+    """What it costs that one track goes on as another; infinite where they are two people."""
+
+    def __init__(
+        self,
+        tracks: Mapping[int, History],
+        looks: Mapping[int, Looks],
+        scale: Scale,
+        kalman: KalmanFilter,
+        limit: float,
+    ) -> None:
+        self._tracks, self._scale, self._kalman, self._limit = tracks, scale, kalman, limit
+        self._means = {one: seen.mean() for one, seen in looks.items() if scale.tells and len(seen)}
+        self._ends: dict[int, States] = {}
+        self._starts: dict[int, States] = {}
+
+    def cost(self, one: int, other: int) -> float:
+        """Of ``other`` after ``one``, 0 up to the limit."""
+        alike = self._alike(one, other)
+        if alike is not None and alike < STRANGE:
+            return np.inf
+        before, after = self._tracks[one], self._tracks[other]
+        gap_s = float(after.times_s[0] - before.times_s[-1])
+        if gap_s <= 0:
+            share = _least_overlap(before, after)
+            return self._limit * (1 - share) if share >= ONE_PLACE else np.inf
+        far = self._distance(one, other, gap_s)
+        if alike is not None and alike >= ALIKE and _reachable(before, after, gap_s):
+            return 0.5 * min(far, self._limit)  # before whom motion alone would choose
+        return far if far <= self._limit else np.inf
+
+    def _alike(self, one: int, other: int) -> float | None:
+        """Share of the strangers that are less alike; None: not known."""
+        if one not in self._means or other not in self._means:
+            return None
+        return self._scale.place(float(self._means[one] @ self._means[other]))
+
+    def _distance(self, one: int, other: int, gap_s: float) -> float:
+        """How far each end, moved over the gap, is from the other's; squared Mahalanobis, the mean of both ways."""
+        if one not in self._ends:
+            self._ends[one] = _end_state(self._tracks[one], self._kalman)
+        if other not in self._starts:
+            self._starts[other] = _start_state(self._tracks[other], self._kalman)
+        out, into, kalman = self._ends[one], self._starts[other], self._kalman
+        ways = ((out, into), (into, out))
+        both = [kalman.distances(kalman.predict(a, gap_s), b[POSITION], slack=SLACK)[0, 0] for a, b in ways]
+        return float(np.mean(both))
 
 
 def _least_overlap(one: History, other: History) -> float:
@@ -247,10 +295,3 @@ def _start_state(rows: History, kalman: KalmanFilter) -> States:
     """As if time ran backwards."""
     times_s, boxes = rows.times_s[:END_PICTURES][::-1], rows.boxes[:END_PICTURES][::-1]
     return run_filter(kalman, -times_s, boxes)[1][:, :, -1:]
-
-
-def _distance(out: States, into: States, gap_s: float, kalman: KalmanFilter) -> float:
-    """How far each end, moved over the gap, is from the other; the mean of both ways."""
-    ways = ((out, into), (into, out))
-    both = [kalman.distances(kalman.predict(a, gap_s), b[POSITION], slack=SLACK)[0, 0] for a, b in ways]
-    return float(np.mean(both))
