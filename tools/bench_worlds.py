@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.online import OnlineAssociator
+from reidpipe.build import SCORES_OF_YOLO
 from reidpipe.evaluate.mtmc import camera_files, evaluate_mtmc
 from reidpipe.pipeline import Pipeline
 from reidpipe.pool.pooler import QualityPooler
@@ -146,7 +147,7 @@ def follow(world: World, given: Given, folder: Path, *, duration_s: float, assoc
     pipeline = Pipeline(
         detector=given,
         embedder=given,
-        tracker=lambda: Steady(high_score=0.55, new_score=0.65),
+        tracker=lambda: Steady(**SCORES_OF_YOLO),
         pooler=QualityPooler(),
         associator=associator,
     )
