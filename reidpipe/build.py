@@ -28,10 +28,9 @@ __all__ = [
 
 SCORES_OF_YOLO = {"high_score": 0.45, "new_score": 0.55}
 """Trust begins lower than in the tracking benchmarks: small YOLO nets are less sure of themselves than the detectors
-that those use. ``python -m tools.bench_appearance --high H`` with person_n, five sequences, mean IDF1 and MOTA: 65.4 and
-58.6 at 0.55, 67.8 and 61.9 at 0.45, 67.3 and 61.0 at 0.40. Indoors, seen from above, people are tracked half as often again
+that those use. Mean IDF1 and MOTA of ``python -m tools.bench_appearance --high H``, person_n, five sequences: 65.4
+and 58.6 at 0.55, 67.8 and 61.9 at 0.45, 67.3 and 61.0 at 0.40. Indoors, seen from above, half as many again are tracked
 (MMPTRACK). Replayed detections keep the tracker's own defaults."""
-
 
 def fitted(config: Config) -> Config:
     """The config with the tracker's score limits fitted to the detector, where nobody set them."""
