@@ -32,6 +32,7 @@ that those use. Mean IDF1 and MOTA of ``python -m tools.bench_appearance --high 
 and 58.6 at 0.55, 67.8 and 61.9 at 0.45, 67.3 and 61.0 at 0.40. Indoors, seen from above, half as many again are tracked
 (MMPTRACK). Replayed detections keep the tracker's own defaults."""
 
+
 def fitted(config: Config) -> Config:
     """The config with the tracker's score limits fitted to the detector, where nobody set them."""
     if config.detect.name == "replay":
