@@ -6,7 +6,8 @@ Starts ``reidpipe run --serve`` on cameras of a real RTSP server that play the c
 reads its metrics every five seconds. A browser opens the page a few times while it runs; at the end comes SIGTERM.
 Prints the age of results (p99 of the last minutes, as the metrics tell it, and the worst of these readings), the share
 of its pictures that each camera's drops were, the slopes of memory, files and threads with 95 % limits, the time from
-opening the page to its first picture and to those of all cameras, and from SIGTERM to the end of the process.
+opening the page to its first picture (and to what that needs) and to those of all cameras, and from SIGTERM to the end
+of the process.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ SHOWN = (
     "JSON.stringify(typeof tiles === 'undefined' ? [] : "
     "[...tiles.values()].map((tile) => tile.firstMs).filter((at) => at !== null))"
 )
+JOURNEYS = """JSON.stringify((() => {
+  const came = performance.getEntriesByType("resource");
+  const first = (part) => Math.min(...came.filter((one) => one.name.includes(part)).map((one) => one.responseEnd));
+  return [performance.getEntriesByType("navigation")[0].responseEnd, first("/status.js"), first("/camera/")];
+})())"""
 
 
 def metrics(place: str) -> dict[str, float]:
@@ -58,18 +64,20 @@ def reading(place: str, pid: int) -> dict[str, float]:
     return row | {name: value for name, value in found.items() if name.startswith("reidpipe_frames_")}
 
 
-def opened(place: str, folder: Path, cameras: int) -> tuple[float, float]:
-    """Seconds from opening the page to the first picture, and to one of each camera."""
+def opened(place: str, folder: Path, cameras: int) -> list[float]:
+    """Seconds from opening the page until it has come, its script, a picture; until one is drawn, one of each camera."""
     with Page(folder) as page:
         page.open(f"http://{place}/")
         until(lambda: len(json.loads(page.run(SHOWN))) >= cameras, patience_s=60)
         times = sorted(json.loads(page.run(SHOWN)))
-    return times[0] / 1000, times[-1] / 1000
+        return [at / 1000 for at in (*json.loads(page.run(JOURNEYS)), times[0], times[-1])]
 
 
-def watch(place: str, pid: int, minutes: float, cameras: int, folder: Path) -> tuple[list[dict[str, float]], list[Any]]:
+def watch(
+    place: str, pid: int, minutes: float, cameras: int, folder: Path
+) -> tuple[list[dict[str, float]], list[list[float]]]:
     """A reading every five seconds, and the page opened five times meanwhile."""
-    rows, pages = [reading(place, pid)], list[tuple[float, float]]()
+    rows, pages = [reading(place, pid)], list[list[float]]()
     end = time.monotonic() + 60 * minutes
     opens = [time.monotonic() + 60 * minutes * (n + 1) / 6 for n in range(5)]
     while time.monotonic() < end:
@@ -80,7 +88,7 @@ def watch(place: str, pid: int, minutes: float, cameras: int, folder: Path) -> t
     return rows, pages
 
 
-def tell(rows: list[dict[str, float]], pages: list[tuple[float, float]], names: list[str]) -> None:
+def tell(rows: list[dict[str, float]], pages: list[list[float]], names: list[str]) -> None:
     """Print what came of it."""
     first, last = rows[0], rows[-1]
 
@@ -97,8 +105,11 @@ def tell(rows: list[dict[str, float]], pages: list[tuple[float, float]], names: 
     hours = [row["s"] / 3600 for row in rows]
     for name in ("rss_mb", "files", "threads"):
         print(f"{name}: {first[name]:.0f} to {last[name]:.0f}, an hour {slope(hours, [row[name] for row in rows])}")
-    for number, (one, all_of_them) in enumerate(pages):
-        print(f"page {number + 1}: first picture after {one:.2f} s, of all cameras after {all_of_them:.2f} s")
+    for number, (page, script, came, shown, all_of_them) in enumerate(pages):
+        print(
+            f"page {number + 1}: first picture after {shown:.2f} s, of all cameras after {all_of_them:.2f} s "
+            f"(the page came after {page:.2f} s, its script {script:.2f} s, a picture {came:.2f} s)"
+        )
 
 
 def bench(

@@ -30,7 +30,7 @@ from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from reidpipe.errors import ConfigError, SinkError
 from reidpipe.live.board import Board
@@ -282,8 +282,6 @@ class _Handler(BaseHTTPRequestHandler):
         return None if cookie is None else unquote(cookie.value)
 
     def _redirect(self, path: str, token: str) -> None:
-        from urllib.parse import quote
-
         self.send_response(HTTPStatus.SEE_OTHER)
         self.send_header("Location", "/" + path.lstrip("/"))
         self.send_header("Set-Cookie", f"{_COOKIE}={quote(token, safe='')}; HttpOnly; SameSite=Strict; Path=/")

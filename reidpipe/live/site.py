@@ -54,6 +54,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
+_NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+
+
 class Cameras(Protocol):
     """Adds, removes, pauses; ``CameraDesk``."""
 
@@ -135,11 +138,13 @@ class Site:
 
     def answer(self, path: str) -> Answer:
         """Status, content type and body."""
-        snapshot = self.snapshot()
         if path in _ASSETS:
             name, kind = _ASSETS[path]
             body = files("reidpipe.live").joinpath("assets", name).read_bytes()
-            return Answer(HTTPStatus.OK, kind, self._with_state(body, snapshot) if path == "/" else body)
+            return Answer(HTTPStatus.OK, kind, self._with_state(body) if path == "/" else body)
+        if path.endswith(".jpg"):
+            return self._picture(path)
+        snapshot = self.snapshot()
         if path == "/metrics":
             return Answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", to_prometheus(snapshot).encode())
         if path == "/healthz":
@@ -148,15 +153,13 @@ class Site:
             states = {one.camera: one.state for one in snapshot.cameras}
             return _said("up" in states.values(), {"cameras": states})
         if path == "/api/state":
-            return Answer(HTTPStatus.OK, _JSON, self._state(snapshot))
-        return self._picture(path)
+            return _json(HTTPStatus.OK, self.board.state(snapshot))
+        return _NOT_FOUND
 
-    def _state(self, snapshot: Snapshot) -> bytes:
-        return json.dumps(self.board.state(snapshot)).encode()
-
-    def _with_state(self, page: bytes, snapshot: Snapshot) -> bytes:
+    def _with_state(self, page: bytes) -> bytes:
         """The page with the first state in it: pictures are asked for a journey sooner."""
-        state = self._state(snapshot).replace(b"<", b"\\u003c")  # no name of a camera ends the element
+        state = json.dumps(self.board.state(self.snapshot())).encode()
+        state = state.replace(b"<", b"\\u003c")  # no name of a camera ends the element
         return page.replace(_NO_STATE, _NO_STATE.replace(b"null", state))
 
     def post(self, path: str, query: Mapping[str, list[str]], body: bytes) -> Answer:
@@ -199,15 +202,12 @@ class Site:
     def _picture(self, path: str) -> Answer:
         jpeg = None
         _, kind, name = [*path.split("/", 2), "", ""][:3]
-        if name.endswith(".jpg"):
-            stem = unquote(name.removesuffix(".jpg"))
-            if kind == "camera":
-                jpeg = self.board.picture(stem)
-            elif kind == "person" and stem.isascii() and stem.isdigit() and len(stem) < 19:
-                jpeg = self.board.person(int(stem))
-        if jpeg is None:
-            return Answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
-        return Answer(HTTPStatus.OK, "image/jpeg", jpeg)
+        stem = unquote(name.removesuffix(".jpg"))
+        if kind == "camera":
+            jpeg = self.board.picture(stem)
+        elif kind == "person" and stem.isascii() and stem.isdigit() and len(stem) < 19:
+            jpeg = self.board.person(int(stem))
+        return _NOT_FOUND if jpeg is None else Answer(HTTPStatus.OK, "image/jpeg", jpeg)
 
 
 def _json(status: HTTPStatus, record: Mapping[str, Any]) -> Answer:
