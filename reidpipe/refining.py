@@ -22,7 +22,7 @@ from reidpipe.settings import RefineSettings
 from reidpipe.sinks.files import sink_error
 from reidpipe.sinks.jsonl import assign_global_ids
 from reidpipe.sinks.thumbnails import ThumbnailKeeper
-from reidpipe.track.refine import History, Looks, Piece, Refined, refine
+from reidpipe.track.refine import Crops, History, Piece, Refined, refine
 from reidpipe.types import Detections, FrameResult, Link, TrackKey, Tracklet
 
 __all__ = ["Refining"]
@@ -143,7 +143,7 @@ class Refining:
             join_gap_s=settings.join_gap_s if regroup else 0.0,
             min_length_s=settings.min_length_s,
             looks={
-                one: Looks(tracklet.prototype_times_s, tracklet.prototypes)
+                one: Crops(tracklet.prototype_times_s, tracklet.prototypes)
                 for one, tracklet in tracklets.items()
                 if tracklet.prototypes is not None and tracklet.prototype_times_s is not None
             },

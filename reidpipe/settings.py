@@ -172,7 +172,7 @@ class SteadySettings(AnyTracker):
     new_score: Fraction = Field(0.7, description="detections from here on can begin a track")
     min_hits: int = Field(2, ge=1, le=1000, description="pictures in a row before a new person gets an id")
     wait_s: Seconds = Field(0.15, description="where pictures come slower, a new person gets an id at once, seconds")
-    low_limit: float = Field(0.5, ge=0, le=2, description="highest cost (1 - overlap) in the passes by overlap")
+    low_limit: float = Field(0.5, ge=0, le=1, description="highest cost (1 - overlap) in the passes by overlap")
     surprise_limit: float = Field(13.3, ge=0, description="highest cost of a pair in the first pass, as chi-square")
     duplicate_overlap: Fraction = Field(0.85, description="a seen and a lost track with more overlap are one")
     moving_camera: bool = Field(True, description="correct for a camera that pans, shakes or drives")

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from reidpipe.build import SCORES_OF_YOLO
 from reidpipe.evaluate.mot import count_sequence
 from reidpipe.evaluate.mot_text import MotRows
 from reidpipe.evaluate.paired import PairedSequence
@@ -34,12 +35,9 @@ Figures: TypeAlias = dict[str, float]
 
 def follow(sequence: RealSequence, tracker: Any, crops: Crops, frames: range) -> tuple[MotRows, int]:
     """Result rows over the chosen frames, and how many crops were embedded."""
-    rows, embedded = [np.zeros((0, 7))], 0
-    for frame, _, _, tracks, wanted in sequence.follow(tracker, crops, frames):
-        embedded += len(wanted)
-        corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
-        rows.append(np.column_stack((np.full(len(tracks), frame), tracks.track_ids, corner, size, tracks.scores)))
-    return MotRows.from_table(np.concatenate(rows)), embedded
+    followed = list(sequence.follow(tracker, crops, frames))
+    rows = MotRows.of_tracks((frame, tracks) for frame, _, _, tracks, _ in followed)
+    return rows, sum(len(wanted) for *_, wanted in followed)
 
 
 def score(sequence: RealSequence, make_tracker: Callable[[], Any], crops: Crops, fps: float | None) -> Figures:
@@ -87,7 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", default="person_n")
     parser.add_argument("--embedder", default="osnet_x0_25")
-    parser.add_argument("--high", type=float, default=0.55, help="high_score, as in a run; new_score is 0.1 above it")
+    parser.add_argument(
+        "--high",
+        type=float,
+        default=SCORES_OF_YOLO["high_score"],
+        help="high_score, as in a run; new_score is 0.1 above it",
+    )
     parser.add_argument("--fps", type=float, nargs="*", default=[], help="also every n-th picture")
     args = parser.parse_args()
     sequences = [RealSequence.load(name, args.detector, args.embedder) for name in SEQUENCES]

@@ -61,7 +61,7 @@ def watch(name: str, fps: float, found: Found) -> Warps:
 
 
 def score(found: Found, warps: Warps | None, *, moving_camera: bool, step: int) -> str:
-    tracker, rows, path = Steady(moving_camera=moving_camera), [np.zeros((0, 7))], np.eye(3)
+    tracker, followed, path = Steady(moving_camera=moving_camera), [], np.eye(3)
     for k, detections in enumerate(found):
         if warps is not None and k in warps:
             path = np.vstack((warps[k], (0, 0, 1))) @ path
@@ -70,12 +70,10 @@ def score(found: Found, warps: Warps | None, *, moving_camera: bool, step: int) 
         if warps is not None:
             tracker.camera_moved(path[:2])
         path = np.eye(3)
-        tracks = tracker.update(detections, k / BUS_FPS)
-        corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
-        rows.append(np.column_stack((np.full(len(tracks), k + 1), tracks.track_ids, corner, size, tracks.scores)))
+        followed.append((k + 1, tracker.update(detections, k / BUS_FPS)))
     truth = read_mot(DATA / BUS / "gt" / "gt.txt")
     truth = truth[(truth.frames - 1) % step == 0]
-    scores = count_sequence(PairedSequence.of(truth, MotRows.from_table(np.concatenate(rows)))).scores()
+    scores = count_sequence(PairedSequence.of(truth, MotRows.of_tracks(followed))).scores()
     figures = " / ".join(f"{scores[name]:.1f}" for name in ("HOTA", "MOTA", "IDF1"))
     return f"{figures}, {scores['IDSW']} switches"
 

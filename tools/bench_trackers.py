@@ -28,6 +28,7 @@ from reidpipe.evaluate.mot import MotReport, count_sequence, report_on
 from reidpipe.evaluate.mot_text import MotRows, read_mot
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.evaluate.tables import mot_table
+from reidpipe.track.history import Times
 from reidpipe.track.refine import History, refine
 from reidpipe.types import Detections
 
@@ -85,23 +86,20 @@ def load(data: Path, *, detections: str, fps: float | None = None) -> list[Seque
 
 def track(tracker: Any, sequence: Sequence) -> MotRows:
     """The online output of a tracker as the rows of a result file."""
-    rows = [np.zeros((0, 7))]
-    for frame, time_s, detections in sequence.pictures():
-        tracks = tracker.update(detections, time_s)
-        corner, size = tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]
-        frames = np.full((len(tracks), 1), frame)
-        rows.append(np.hstack((frames, tracks.track_ids[:, None], corner, size, tracks.scores[:, None])))
-    return MotRows.from_table(np.concatenate(rows))
+    return MotRows.of_tracks((frame, tracker.update(found, time_s)) for frame, time_s, found in sequence.pictures())
 
 
 def track_and_refine(tracker: Any, sequence: Sequence) -> MotRows:
     """What ``run`` writes for a file: the tracks refined after the end."""
     pictures = [(time_s, found, tracker.update(found, time_s)) for _, time_s, found in sequence.pictures()]
     times_s = np.array([picture[0] for picture in pictures])
-    history = refine(History.collect(pictures), times_s).history
-    frames = np.array(sequence.frames)[np.searchsorted(times_s, history.times_s)]
-    corner, size = history.boxes[:, :2], history.boxes[:, 2:] - history.boxes[:, :2]
-    return MotRows.from_table(np.column_stack((frames, history.track_ids, corner, size, history.scores)))
+    return rows_of(refine(History.collect(pictures), times_s).history, times_s, sequence.frames)
+
+
+def rows_of(history: History, times_s: Times, frames: range) -> MotRows:
+    """Refined rows as those of a result file; ``times_s`` of the frames."""
+    at = np.array(frames)[np.searchsorted(times_s, history.times_s)]
+    return MotRows.of(at, history.track_ids, history.boxes, history.scores)
 
 
 def make(name: str, **options: Any) -> Any:

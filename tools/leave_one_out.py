@@ -24,8 +24,8 @@ from reidpipe.evaluate.mot import Counted, combine, count_sequence
 from reidpipe.evaluate.mot_text import MotRows
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.track import mend, refine, steady
-from reidpipe.track.history import History
-from tools.bench_trackers import DATA, Sequence, load, track
+from reidpipe.track.history import Crops, History, Times, collect_crops
+from tools.bench_trackers import DATA, Sequence, load, rows_of, track
 from tools.real_frames import SEQUENCES, RealSequence
 
 Variant = dict[str, Any]
@@ -88,12 +88,6 @@ def steady_scores() -> Callable[[Variant], Result]:
     return scores
 
 
-def rows_of(history: History, times_s: np.ndarray[Any, Any], frames: np.ndarray[Any, Any]) -> MotRows:
-    at = frames[np.searchsorted(times_s, history.times_s)]
-    corner, size = history.boxes[:, :2], history.boxes[:, 2:] - history.boxes[:, :2]
-    return MotRows.from_table(np.column_stack((at, history.track_ids, corner, size, history.scores)))
-
-
 def refine_scores() -> Callable[[Variant], Result]:
     """Online tracks are made once."""
     followed = []
@@ -106,7 +100,7 @@ def refine_scores() -> Callable[[Variant], Result]:
     def scores(variant: Variant) -> Result:
         with moved(refine, variant) as options:
             return {
-                s.name: counted(s, rows_of(refine.refine(h, times_s, **options).history, times_s, np.array(s.frames)))
+                s.name: counted(s, rows_of(refine.refine(h, times_s, **options).history, times_s, s.frames))
                 for s, times_s, h in followed
             }
 
@@ -122,27 +116,19 @@ def looks_scores() -> Callable[[Variant], Result]:
         with moved(mend, variant) as options:
             for name, (truth, times_s, history, looks) in followed.items():
                 refined = refine.refine(history, times_s, **{"looks": looks, **options}).history
-                frames = np.arange(1, len(times_s) + 1)
-                result[name] = count_sequence(PairedSequence.of(truth, rows_of(refined, times_s, frames)))
+                rows = rows_of(refined, times_s, range(1, len(times_s) + 1))
+                result[name] = count_sequence(PairedSequence.of(truth, rows))
         return result
 
     return scores
 
 
-def _followed(name: str, high: float) -> tuple[MotRows, np.ndarray[Any, Any], History, dict[int, mend.Looks]]:
-    sequence = RealSequence.load(name)
-    tracker, pictures = steady.Steady(high_score=high, new_score=high + 0.1), []
-    crops: dict[int, list[tuple[float, Any]]] = {}
-    for _, time_s, found, tracks, wanted in sequence.follow(tracker, "demand", range(1, sequence.count + 1)):
-        for track_id, row in zip(tracks.track_ids.tolist(), tracks.det_rows.tolist(), strict=True):
-            if row in wanted and found.embeddings is not None:
-                crops.setdefault(track_id, []).append((time_s, found.embeddings[row]))
-        pictures.append((time_s, found, tracks))
-    looks = {
-        one: mend.Looks(np.array([t for t, _ in own]), np.stack([v for _, v in own])) for one, own in crops.items()
-    }
+def _followed(name: str, high: float) -> tuple[MotRows, Times, History, dict[int, Crops]]:
+    sequence, tracker = RealSequence.load(name), steady.Steady(high_score=high, new_score=high + 0.1)
+    followed = sequence.follow(tracker, "demand", range(1, sequence.count + 1))
+    pictures = [(time_s, found, tracks) for _, time_s, found, tracks, _ in followed]
     times_s = np.array([time_s for time_s, _, _ in pictures])
-    return sequence.truth, times_s, History.collect(pictures), looks
+    return sequence.truth, times_s, History.collect(pictures), collect_crops(pictures)
 
 
 def mean(parts: list[Counted], *, together: bool) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.errors import ConfigError
-from reidpipe.types import Ids, Mask
+from reidpipe.types import Boxes, Ids, Mask, Scores, Tracks
 
 __all__ = ["MotRows", "read_mot"]
 
@@ -56,6 +57,32 @@ class MotRows:
             self.classes[rows],
             self.visibility[rows],
             self.has_classes,
+        )
+
+    @classmethod
+    def of(cls, frames: Ids, ids: Ids, boxes: Boxes, scores: Scores) -> Self:
+        """From the rows of a result, ``(N,)`` each and boxes ``(N, 4)`` x1 y1 x2 y2, in any order."""
+        order = np.argsort(frames, kind="stable")
+        ones = np.ones(len(frames))
+        return cls(
+            frames=frames[order].astype(np.int64),
+            ids=ids[order].astype(np.int64),
+            boxes=boxes[order].astype(np.float64),
+            scores=scores[order].astype(np.float64),
+            classes=(ones * PEDESTRIAN).astype(np.int64),
+            visibility=ones,
+            has_classes=False,
+        )
+
+    @classmethod
+    def of_tracks(cls, pictures: Iterable[tuple[int, Tracks]]) -> Self:
+        """From what a tracker gave: frame number and tracks, picture by picture."""
+        parts = [(0, Tracks.empty()), *pictures]
+        return cls.of(
+            np.repeat([frame for frame, _ in parts], [len(tracks) for _, tracks in parts]),
+            np.concatenate([tracks.track_ids for _, tracks in parts]),
+            np.concatenate([tracks.boxes for _, tracks in parts]),
+            np.concatenate([tracks.scores for _, tracks in parts]),
         )
 
     @classmethod

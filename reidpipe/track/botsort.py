@@ -11,7 +11,7 @@ from reidpipe.track.camera import camera_shift
 from reidpipe.track.kalman import SIZE_MOTION, KalmanFilter
 from reidpipe.track.looks import Looks
 from reidpipe.track.overlap import overlapping
-from reidpipe.track.passes import Pairs
+from reidpipe.track.passes import Pairs, overlap_cost
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Mask, Tracks
 
@@ -132,10 +132,7 @@ class BoTSort:
                 cost[near] = np.where(look < self._appearance_limit, np.minimum(cost[near], look), cost[near])
             return Candidates(rows, columns, cost)
 
-        def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
+        overlap = overlap_cost(book.boxes, picture.boxes)
         pairs.run(confirmed, high, cost=fused, limit=self._first_limit)
         low = (picture.scores >= self._low) & ~high
         pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)

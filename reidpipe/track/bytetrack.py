@@ -8,7 +8,7 @@ from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.kalman import DEEPSORT_MOTION, KalmanFilter
 from reidpipe.track.overlap import overlapping
-from reidpipe.track.passes import Pairs
+from reidpipe.track.passes import Pairs, overlap_cost
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Tracks
 
@@ -110,10 +110,6 @@ class ByteTrack:
         confirmed = book.confirmed
         high = picture.scores >= self._high
 
-        def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes.take(tracks, axis=0), picture.boxes.take(detections, axis=0))
-            return Candidates(rows, columns, 1 - share)
-
         def scored(tracks: Ids, detections: Ids) -> Candidates:
             rows, columns, share = overlapping(book.boxes.take(tracks, axis=0), picture.boxes.take(detections, axis=0))
             return Candidates(rows, columns, 1 - share * picture.scores[detections[columns]])
@@ -121,7 +117,9 @@ class ByteTrack:
         pairs.run(confirmed, high, cost=scored, limit=self._first_limit)
         if np.count_nonzero(high) < len(high):
             low = (picture.scores >= self._low) & ~high
-            pairs.run(confirmed & book.followed, low, cost=overlap, limit=self._second_limit)
+            pairs.run(
+                confirmed & book.followed, low, cost=overlap_cost(book.boxes, picture.boxes), limit=self._second_limit
+            )
         if np.count_nonzero(confirmed) < len(confirmed):
             pairs.run(~confirmed, high, cost=scored, limit=self._new_limit)
         return pairs

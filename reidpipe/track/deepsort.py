@@ -8,8 +8,7 @@ from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.gallery import Gallery
 from reidpipe.track.kalman import DEEPSORT_MOTION, KalmanFilter
-from reidpipe.track.overlap import overlapping
-from reidpipe.track.passes import Pairs
+from reidpipe.track.passes import Pairs, overlap_cost
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Tracks
 
@@ -125,10 +124,7 @@ class DeepSORT:
             cost[far] = np.inf
             return Candidates.dense(cost)
 
-        def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
+        overlap = overlap_cost(book.boxes, picture.boxes)
         known = np.array([key in self._galleries for key in book.keys.tolist()], np.bool_) & book.confirmed
         seen = usable & picture.embedded
         for last_s in np.unique(book.seen_s[known])[::-1]:

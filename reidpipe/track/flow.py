@@ -6,7 +6,8 @@ nothing else is done. One that moves is followed from picture to picture; people
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -40,26 +41,24 @@ WITHIN = 1.0
 Points: TypeAlias = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Small:
     """A picture small and grey, with what to look at in it."""
 
     grey: NDArray[np.uint8]
     scale: tuple[float, float]
     people: Boxes
-    corners: list[Points] = field(default_factory=list)
 
-    def points(self) -> Points:
-        """Corners outside people, float32 ``(K, 1, 2)``; found once."""
-        if not self.corners:
-            import cv2
+    @cached_property
+    def corners(self) -> Points:
+        """What can be followed, outside people, float32 ``(K, 1, 2)``."""
+        import cv2
 
-            mask = np.full(self.grey.shape, 255, np.uint8)
-            for x1, y1, x2, y2 in (self.people / np.tile(self.scale, 2)).round().astype(int).tolist():
-                mask[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = 0
-            found = cv2.goodFeaturesToTrack(self.grey, MOST_CORNERS, CORNER_QUALITY, CORNER_GAP, mask=mask)
-            self.corners.append(np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32))
-        return self.corners[0]
+        mask = np.full(self.grey.shape, 255, np.uint8)
+        for x1, y1, x2, y2 in (self.people / np.tile(self.scale, 2)).round().astype(int).tolist():
+            mask[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = 0
+        found = cv2.goodFeaturesToTrack(self.grey, MOST_CORNERS, CORNER_QUALITY, CORNER_GAP, mask=mask)
+        return np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
 
 
 class CameraMotion:
@@ -146,7 +145,7 @@ def _between(before: _Small, now: _Small) -> Warp | None:
     """Movement, rotation and zoom of the small copy that most corners agree on."""
     import cv2
 
-    points = before.points()
+    points = before.corners
     if len(points) < LEAST_CORNERS or before.grey.shape != now.grey.shape:
         return None
     there, found, _ = cv2.calcOpticalFlowPyrLK(

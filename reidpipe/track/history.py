@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks
+from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks, Vectors
 
-__all__ = ["History", "Times", "by_track"]
+__all__ = ["Crops", "History", "Times", "by_track", "collect_crops"]
 
 Times = NDArray[np.float64]
 
@@ -77,6 +77,47 @@ class History:
     def renamed(self, ids: Ids) -> History:
         """The same rows under other ids ``(N,)``."""
         return History(self.times_s, ids, self.boxes, self.scores, self.measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Embeddings of some crops of one track, in order of time.
+
+    Attributes:
+        times_s: float64 ``(K,)``, seconds.
+        vectors: float32 ``(K, D)``, unit rows.
+    """
+
+    times_s: Times
+    vectors: Vectors
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def between(self, first_s: float, last_s: float) -> Crops:
+        """The crops of a span of time, both ends included."""
+        inside = (self.times_s >= first_s) & (self.times_s <= last_s)
+        return Crops(self.times_s[inside], self.vectors[inside])
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean direction, float64 ``(D,)`` of unit length."""
+        total = self.vectors.sum(axis=0, dtype=np.float64)
+        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12))
+
+
+def collect_crops(pictures: Iterable[tuple[float, Detections, Tracks]]) -> dict[int, Crops]:
+    """The crops of each track that were embedded, from what a tracker got and gave."""
+    found: dict[int, list[tuple[float, NDArray[np.float32]]]] = {}
+    for time_s, detections, tracks in pictures:
+        if detections.embeddings is None or detections.embedded is None:
+            continue
+        for track_id, row in zip(tracks.track_ids.tolist(), tracks.det_rows.tolist(), strict=True):
+            if row >= 0 and detections.embedded[row]:
+                found.setdefault(track_id, []).append((time_s, detections.embeddings[row]))
+    return {
+        track_id: Crops(np.array([time_s for time_s, _ in own]), np.stack([vector for _, vector in own]))
+        for track_id, own in found.items()
+    }
 
 
 def by_track(history: History) -> dict[int, History]:

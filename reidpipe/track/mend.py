@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from reidpipe.boxes import iou
 from reidpipe.track.assignment import Candidates, assign
-from reidpipe.track.history import History, Times
+from reidpipe.track.history import Crops, History, Times
 from reidpipe.track.kalman import POSITION, KalmanFilter, States
+from reidpipe.track.reach import reachable
 from reidpipe.track.smooth import run_filter
-from reidpipe.types import Ids, Vectors
+from reidpipe.types import Ids
 
-__all__ = ["Looks", "Scale", "find_cuts", "find_joins"]
+__all__ = ["Scale", "find_cuts", "find_joins"]
 
 SLACK = 0.06
 """Box heights, as online: what a detector's box may be off on top of the filter's noise."""
@@ -38,34 +39,6 @@ ALIKE = 0.95
 """Two looks that are more alike than this share of the strangers' are rather one person."""
 ONE_PLACE = 0.45
 """Overlap of two tracks at every moment that they share: two boxes on one person."""
-STEP, FASTEST, GROWTH = 0.5, 2.0, 0.3
-"""Of somebody lost: body heights they may be off at once, and per second; growth of the box per second, logarithm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """Some crops of one track, in order of time.
-
-    Attributes:
-        times_s: float64 ``(K,)``, seconds.
-        vectors: float32 ``(K, D)``, unit rows.
-    """
-
-    times_s: Times
-    vectors: Vectors
-
-    def __len__(self) -> int:
-        return len(self.times_s)
-
-    def between(self, first_s: float, last_s: float) -> Looks:
-        """The crops of a span of time, both ends included."""
-        inside = (self.times_s >= first_s) & (self.times_s <= last_s)
-        return Looks(self.times_s[inside], self.vectors[inside])
-
-    def mean(self) -> NDArray[np.float64]:
-        """The mean direction, float64 ``(D,)`` of unit length."""
-        total = self.vectors.sum(axis=0, dtype=np.float64)
-        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +52,7 @@ class Scale:
     strangers: NDArray[np.float64]
 
     @classmethod
-    def of(cls, tracks: Mapping[int, History], looks: Mapping[int, Looks]) -> Scale:
+    def of(cls, tracks: Mapping[int, History], looks: Mapping[int, Crops]) -> Scale:
         """From all pairs of tracks that live at the same time and have crops enough."""
         known = [one for one in tracks if one in looks and len(looks[one]) >= LEAST_CROPS]
         known = known[:: 1 + len(known) // MOST_TRACKS]
@@ -102,7 +75,7 @@ class Scale:
 
 
 def find_cuts(
-    tracks: Mapping[int, History], looks: Mapping[int, Looks], scale: Scale, kalman: KalmanFilter
+    tracks: Mapping[int, History], looks: Mapping[int, Crops], scale: Scale, kalman: KalmanFilter
 ) -> dict[int, list[float]]:
     """Tracks that went from one person to another, and when: track -> first second of each further part.
 
@@ -115,7 +88,7 @@ def find_cuts(
     return {one: cuts for one, cuts in found.items() if cuts}
 
 
-def _cuts(rows: History, looks: Looks, scale: Scale, kalman: KalmanFilter) -> list[float]:
+def _cuts(rows: History, looks: Crops, scale: Scale, kalman: KalmanFilter) -> list[float]:
     at = _change(looks)
     if at is None or scale.place(at.cosine) >= STRANGE:
         return []
@@ -136,7 +109,7 @@ class _Change(NamedTuple):
     crop: int
 
 
-def _change(looks: Looks) -> _Change | None:
+def _change(looks: Crops) -> _Change | None:
     """Before which crop the look changes most, and how alike both sides are."""
     if len(looks) < 2 * LEAST_CROPS:
         return None
@@ -158,7 +131,7 @@ def _surprise(rows: History, kalman: KalmanFilter) -> NDArray[np.float64]:
 
 def find_joins(
     tracks: Mapping[int, History],
-    looks: Mapping[int, Looks],
+    looks: Mapping[int, Crops],
     scale: Scale,
     kalman: KalmanFilter,
     *,
@@ -167,7 +140,7 @@ def find_joins(
 ) -> dict[int, int]:
     """Which track goes on from which: every end with at most one beginning, over all at the lowest cost.
 
-    Motion alone joins what fits closely, unless the looks are known and strange. Looks that are hardly ever as alike
+    Motion alone joins what fits closely, unless the looks are known and strange. Crops that are hardly ever as alike
     among strangers join whatever can be reached: a track often breaks because somebody moved as nobody expected. And a
     track hands over to one that began in its place shortly before it ended: a detector sometimes puts a second box on
     somebody half hidden, and then drops the first. Two people who cross are not in one place for as long as that.
@@ -224,7 +197,7 @@ class _Joints:
     def __init__(
         self,
         tracks: Mapping[int, History],
-        looks: Mapping[int, Looks],
+        looks: Mapping[int, Crops],
         scale: Scale,
         kalman: KalmanFilter,
         limit: float,
@@ -245,7 +218,7 @@ class _Joints:
             share = _least_overlap(before, after)
             return self._limit * (1 - share) if share >= ONE_PLACE else np.inf
         far = self._distance(one, other, gap_s)
-        if alike is not None and alike >= ALIKE and _reachable(before, after, gap_s):
+        if alike is not None and alike >= ALIKE and self._reachable(before, after, gap_s):
             return 0.5 * min(far, self._limit)  # before whom motion alone would choose
         return far if far <= self._limit else np.inf
 
@@ -254,6 +227,10 @@ class _Joints:
         if one not in self._means or other not in self._means:
             return None
         return self._scale.place(float(self._means[one] @ self._means[other]))
+
+    def _reachable(self, before: History, after: History, gap_s: float) -> bool:
+        last, first = self._kalman.measure(before.boxes[-1:]), self._kalman.measure(after.boxes[:1])
+        return bool(reachable(last, first, gap_s)[0, 0])
 
     def _distance(self, one: int, other: int, gap_s: float) -> float:
         """How far each end, moved over the gap, is from the other's; squared Mahalanobis, the mean of both ways."""
@@ -275,15 +252,6 @@ def _least_overlap(one: History, other: History) -> float:
         for rows in (one, other)
     ]
     return float(np.diag(iou(*sides)).min())
-
-
-def _reachable(one: History, other: History, gap_s: float) -> bool:
-    """Whether a person could be where the other begins, and of its size."""
-    last, first = one.boxes[-1].astype(np.float64), other.boxes[0].astype(np.float64)
-    high, high_then = last[3] - last[1], first[3] - first[1]
-    way = np.hypot(*((last[:2] + last[2:]) / 2 - (first[:2] + first[2:]) / 2))
-    growth = abs(float(np.log(high_then / high)))
-    return bool(way <= max(high, high_then) * (STEP + FASTEST * gap_s)) and growth <= 0.2 + GROWTH * gap_s
 
 
 def _end_state(rows: History, kalman: KalmanFilter) -> States:

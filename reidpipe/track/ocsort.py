@@ -9,7 +9,7 @@ from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.kalman import SIZE_MOTION, KalmanFilter, States
 from reidpipe.track.overlap import overlapping
-from reidpipe.track.passes import Pairs
+from reidpipe.track.passes import Pairs, overlap_cost
 from reidpipe.track.picture import Picture
 from reidpipe.types import Boxes, Detections, Ids, Tracks
 
@@ -107,21 +107,14 @@ class OCSort:
             turn = _turn(mine, rows, picture.boxes[detections][columns])
             return Candidates(rows, columns, 1 - share + self._weight * picture.scores[detections][columns] * turn)
 
-        def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
-        def recovery(tracks: Ids, detections: Ids) -> Candidates:
-            last = np.stack([past[track].boxes[-1] for track in tracks.tolist()])
-            rows, columns, share = overlapping(last, picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
+        overlap = overlap_cost(book.boxes, picture.boxes)
+        last = np.array([one.boxes[-1] for one in past], np.float32).reshape(-1, 4)
         everybody = np.ones(len(book), np.bool_)
         high = picture.scores >= self._min_score
         pairs.run(everybody, high, cost=momentum, limit=self._overlap_limit + self._weight)
         low = (picture.scores >= self._low) & ~high
         pairs.run(book.confirmed & book.followed, low, cost=overlap, limit=0.5)
-        pairs.run(everybody, high, cost=recovery, limit=self._overlap_limit)
+        pairs.run(everybody, high, cost=overlap_cost(last, picture.boxes), limit=self._overlap_limit)
         return pairs
 
     def _walk_again(self, picture: Picture, pairs: Pairs) -> None:

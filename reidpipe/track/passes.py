@@ -7,12 +7,23 @@ from collections.abc import Callable
 import numpy as np
 
 from reidpipe.track.assignment import Candidates, assign
-from reidpipe.types import Ids, Mask
+from reidpipe.track.overlap import overlapping
+from reidpipe.types import Boxes, Ids, Mask
 
-__all__ = ["CostFunction", "Pairs"]
+__all__ = ["CostFunction", "Pairs", "overlap_cost"]
 
 CostFunction = Callable[[Ids, Ids], Candidates]
 """``(T,)`` tracks and ``(D,)`` detections that take part -> the pairs inside the gate, counted in these two lists."""
+
+
+def overlap_cost(tracked: Boxes, found: Boxes) -> CostFunction:
+    """1 - overlap of the boxes of all tracks, float32 ``(N, 4)``, with those of all detections, ``(M, 4)``."""
+
+    def cost(tracks: Ids, detections: Ids) -> Candidates:
+        rows, columns, share = overlapping(tracked.take(tracks, axis=0), found.take(detections, axis=0))
+        return Candidates(rows, columns, 1 - share)
+
+    return cost
 
 
 class Pairs:

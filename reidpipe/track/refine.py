@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidpipe.track.book import check_limits
-from reidpipe.track.history import History, Times, by_track
+from reidpipe.track.history import Crops, History, Times, by_track
 from reidpipe.track.kalman import PEOPLE_MOTION, KalmanFilter
-from reidpipe.track.mend import Looks, Scale, find_cuts, find_joins
+from reidpipe.track.mend import Scale, find_cuts, find_joins
 from reidpipe.track.smooth import smooth
 from reidpipe.types import Ids
 
-__all__ = ["History", "Looks", "Piece", "Refined", "refine"]
+__all__ = ["Crops", "History", "Piece", "Refined", "refine"]
 
 MEASURED_SHARE = 0.2
 """Share of the detection in a smoothed box."""
@@ -71,7 +71,7 @@ def refine(
     join_limit: float = 3.0,
     min_length_s: float = 0.6,
     lead_in: int = 2,
-    looks: Mapping[int, Looks] | None = None,
+    looks: Mapping[int, Crops] | None = None,
     split: bool = True,
 ) -> Refined:
     """Cut, join, fill and smooth the tracks of one camera.
@@ -128,7 +128,7 @@ def _same(rows: History, track_id: int) -> Ids:
 
 
 def _cut(
-    tracks: Mapping[int, History], looks: dict[int, Looks], cuts: Mapping[int, list[float]]
+    tracks: Mapping[int, History], looks: dict[int, Crops], cuts: Mapping[int, list[float]]
 ) -> tuple[dict[int, History], dict[int, int]]:
     """The parts of the tracks, the first under the old id, and which track each is of; ``looks`` is cut alike."""
     parts, origin, unused = dict(tracks), {one: one for one in tracks}, max(tracks, default=0) + 1

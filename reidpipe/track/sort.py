@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidpipe.track.assignment import Candidates
 from reidpipe.track.book import TrackBook, check_limits
 from reidpipe.track.kalman import SIZE_MOTION, KalmanFilter
-from reidpipe.track.overlap import overlapping
-from reidpipe.track.passes import Pairs
+from reidpipe.track.passes import Pairs, overlap_cost
 from reidpipe.track.picture import Picture
 from reidpipe.types import Detections, Ids, Tracks
 
@@ -56,10 +54,7 @@ class Sort:
         pairs = Pairs(len(book), len(picture))
         usable = picture.scores >= self._min_score
 
-        def overlap(tracks: Ids, detections: Ids) -> Candidates:
-            rows, columns, share = overlapping(book.boxes[tracks], picture.boxes[detections])
-            return Candidates(rows, columns, 1 - share)
-
+        overlap = overlap_cost(book.boxes, picture.boxes)
         pairs.run(np.ones(len(book), np.bool_), usable, cost=overlap, limit=self._overlap_limit)
         book.feed(picture, pairs)
         book.tidy()

@@ -13,6 +13,7 @@ from reidpipe.track.looks import Looks, covered
 from reidpipe.track.overlap import overlapping
 from reidpipe.track.passes import Pairs
 from reidpipe.track.picture import Picture
+from reidpipe.track.reach import reachable
 from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks
 
 __all__ = ["Steady"]
@@ -27,8 +28,6 @@ STRANGER = 0.15
 LEARNT_SHARE = 0.5
 """Share of the common jump that the tracks learn as their own motion, so that a crowd that walks one way, or a camera
 that keeps panning, becomes speed and not a new jump in every picture."""
-FASTEST, GROWTH = 2.0, 0.3
-"""Of somebody who returns: box heights per second they may have moved, and growth of the box per second (logarithm)."""
 NEAR_OVERLAP = 0.1
 """Overlap from which a detection could be a track's."""
 MAX_COVERED = 0.4
@@ -112,7 +111,7 @@ class Steady:
             low_score=(low_score, 0, 1),
             new_score=(new_score, 0, 1),
             wait_s=(wait_s, 0, 1e9),
-            low_limit=(low_limit, 0, 2),
+            low_limit=(low_limit, 0, 1),
             surprise_limit=(surprise_limit, 0, 1e9),
             duplicate_overlap=(duplicate_overlap, 0, 1),
             same_look=(same_look, -1, 1),
@@ -217,24 +216,17 @@ class Steady:
         book = self._book
         lost = book.confirmed & ~book.followed & (pairs.detection_of < 0) & self._looks.known(book.keys)
         clean = high & picture.embedded & _clean(picture.boxes)
+        measures = picture.measures(book.kalman)
 
         def unlike(tracks: Ids, detections: Ids) -> Candidates:
             cost = 1 - self._looks.of(book.keys[tracks]) @ picture.vectors(detections).T
-            cost[self._out_of_reach(tracks, picture.boxes[detections])] = np.inf
+            away_s = book.time_s - book.seen_s[tracks]
+            cost[~reachable(book.kalman.measure(book.boxes[tracks]), measures[:, detections], away_s)] = np.inf
             return Candidates.dense(cost)
 
         pairs.run(lost, clean, cost=unlike, limit=1 - self._return_look)
         back = (lost & (pairs.detection_of >= 0)).nonzero()[0]
         book.restart(back, picture.boxes[pairs.detection_of[back]])
-
-    def _out_of_reach(self, tracks: Ids, boxes: Boxes) -> Mask:
-        """Detections that a person would have to run to, or that are of another size, bool ``(T, D)``."""
-        book = self._book
-        one, other = book.kalman.measure(book.boxes[tracks]), book.kalman.measure(boxes)
-        away_s = (book.time_s - book.seen_s[tracks])[:, None]
-        way = np.hypot(one[0][:, None] - other[0], one[1][:, None] - other[1])
-        growth = np.abs(np.log(one[3][:, None] / other[3]))
-        return np.asarray((way > one[3][:, None] * (0.5 + FASTEST * away_s)) | (growth > 0.2 + GROWTH * away_s))
 
     def _learn(self, keys: Ids, picture: Picture, chosen: Ids) -> None:
         """Renew the looks of tracks from their detections, ``(K,)`` each, where these have a clean crop."""

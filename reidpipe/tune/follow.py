@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reidpipe.build import build_tracker
 from reidpipe.config import Config
@@ -13,9 +12,10 @@ from reidpipe.evaluate.mot import Counted, count_sequence
 from reidpipe.evaluate.mot_text import MotRows
 from reidpipe.evaluate.paired import PairedSequence
 from reidpipe.settings import RefineSettings
+from reidpipe.track.history import collect_crops
 from reidpipe.track.refine import History, refine
 from reidpipe.tune.sequences import Sequence
-from reidpipe.types import Boxes, Detections, Ids, Scores, Tracks
+from reidpipe.types import Detections, Tracks
 
 __all__ = ["follow", "measure"]
 
@@ -46,21 +46,18 @@ def follow(config: Config, sequence: Sequence) -> Iterator[tuple[int, float, Det
 
 
 def _online(followed: Iterator[tuple[int, float, Detections, Tracks]]) -> MotRows:
-    rows = [np.zeros((0, 7))]
-    for frame, _, _, tracks in followed:
-        rows.append(_table(np.full(len(tracks), frame), tracks.track_ids, tracks.boxes, tracks.scores))
-    return MotRows.from_table(np.concatenate(rows))
+    return MotRows.of_tracks((frame, tracks) for frame, _, _, tracks in followed)
 
 
 def _refined(
     followed: Iterator[tuple[int, float, Detections, Tracks]], sequence: Sequence, settings: RefineSettings
 ) -> MotRows:
-    history = History.collect((time_s, found, tracks) for _, time_s, found, tracks in followed)
-    limits = settings.model_dump(include={"fill_gap_s", "join_gap_s", "min_length_s"})
-    better = refine(history, sequence.times_s, **limits).history
+    pictures = [(time_s, found, tracks) for _, time_s, found, tracks in followed]
+    better = refine(
+        History.collect(pictures),
+        sequence.times_s,
+        **settings.model_dump(include={"fill_gap_s", "join_gap_s", "min_length_s", "split"}),
+        looks=collect_crops(pictures),
+    ).history
     frames = sequence.frames[np.searchsorted(sequence.times_s, better.times_s)]
-    return MotRows.from_table(_table(frames, better.track_ids, better.boxes, better.scores))
-
-
-def _table(frames: Ids, ids: Ids, boxes: Boxes, scores: Scores) -> NDArray[np.float64]:
-    return np.column_stack((frames, ids, boxes[:, :2], boxes[:, 2:] - boxes[:, :2], scores))
+    return MotRows.of(frames, better.track_ids, better.boxes, better.scores)

@@ -7,7 +7,7 @@ import pytest
 
 from reidpipe.errors import ConfigError
 from reidpipe.track.bytetrack import ByteTrack
-from reidpipe.track.refine import History, Looks, refine
+from reidpipe.track.refine import Crops, History, refine
 from reidpipe.types import Vectors
 from tests.track.scene import Scene
 
@@ -96,7 +96,7 @@ def test_refine_does_not_hand_over_to_who_crosses_or_stays_beside_or_looks_stran
 AXES = np.eye(16, dtype=np.float32)
 
 
-def crowd() -> tuple[History, dict[int, Looks]]:
+def crowd() -> tuple[History, dict[int, Crops]]:
     """Six people in lanes of their own, all there at the same time: fifteen pairs of strangers, all cosines 0.1."""
     base = np.sqrt(0.1) * AXES[15]
     parts = [shifted(walker(20 + k, range(0, 60)), 0, 200 * (k + 1)) for k in range(6)]
@@ -109,13 +109,13 @@ def shifted(history: History, x: float, y: float) -> History:
     return History(history.times_s, history.track_ids, boxes, history.scores, history.measured)
 
 
-def look(vector: Vectors, frames: range) -> Looks:
+def look(vector: Vectors, frames: range) -> Crops:
     unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return Looks(np.array(frames) / FPS, np.tile(unit, (len(frames), 1)))
+    return Crops(np.array(frames) / FPS, np.tile(unit, (len(frames), 1)))
 
 
-def both(one: Looks, other: Looks) -> Looks:
-    return Looks(np.concatenate((one.times_s, other.times_s)), np.concatenate((one.vectors, other.vectors)))
+def both(one: Crops, other: Crops) -> Crops:
+    return Crops(np.concatenate((one.times_s, other.times_s)), np.concatenate((one.vectors, other.vectors)))
 
 
 def test_refine_does_not_join_two_looks() -> None:
@@ -160,7 +160,7 @@ def test_refine_does_not_cut_for_a_bad_crop_or_a_slow_change() -> None:
     one_bad = look(AXES[8], range(0, 60, 10))
     one_bad.vectors[3] = AXES[9]
     turn = np.linspace(0, 1.2, 12)
-    turning = Looks(np.arange(12) * 5 / FPS, (np.cos(turn)[:, None] * AXES[8] + np.sin(turn)[:, None] * AXES[9]))
+    turning = Crops(np.arange(12) * 5 / FPS, (np.cos(turn)[:, None] * AXES[8] + np.sin(turn)[:, None] * AXES[9]))
     for seen in (one_bad, turning):
         assert not refine(together(others, walker(1, range(0, 60))), TIMES, looks=looks | {1: seen}).cut
 
