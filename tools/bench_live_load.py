@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 from reidpipe.live.rtsp import RtspServer, clip, free_port, why_not
@@ -65,7 +64,7 @@ def reading(place: str, pid: int) -> dict[str, float]:
 
 
 def opened(place: str, folder: Path, cameras: int) -> list[float]:
-    """Seconds from opening the page until it has come, its script, a picture; until one is drawn, one of each camera."""
+    """Seconds from opening the page until it, its script, a picture have come; until one, one of each is drawn."""
     with Page(folder) as page:
         page.open(f"http://{place}/")
         until(lambda: len(json.loads(page.run(SHOWN))) >= cameras, patience_s=60)

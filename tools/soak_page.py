@@ -2,22 +2,21 @@
 
     python -m tools.soak_page --minutes 10
 
-Four cameras and people who come and go, fed to a real server as fast as a real Chromium takes them: the page asks for
-states and pictures as it always does, only without its pauses. Its own pace is a state a second and five pictures a
-second of each camera; an hour below is that many pictures (of 160 x 90, to get through them). Prints how steeply grew
-over the second half: memory of the server process, of all processes of the browser together, and the JavaScript heap,
-with the limits between which that lies with 95 %.
+Four cameras and people who come and go, served by a real server to a real Chromium as fast as it takes them: the page
+asks for states and pictures as it always does, only without its pauses, and every picture it asks for is a new one. Its
+own pace is a state a second and five pictures a second of each camera; an hour below is that many pictures (160 x 90,
+to get through them), in which 720 people come. Prints how steeply grew over the second half: memory of the server,
+of all processes of the browser together, and the JavaScript heap, with the limits between which that lies with 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,27 +31,30 @@ from tools.slopes import slope
 CAMERAS = tuple(f"cam{number}" for number in range(4))
 EVERY_S = 3.0
 FASTER = """
-setInterval(refreshPictures, 10);
+setInterval(refreshPictures, 0);
 setInterval(refresh, 50);
 """
+RNG = np.random.default_rng(0)
+IMAGES = [np.kron(RNG.integers(0, 255, (9, 16, 3), np.uint8), np.ones((10, 10, 1), np.uint8)) for _ in range(9)]
 
 
-def result(camera: str, index: int, images: list[Any]) -> FrameResult:
-    """Two people; somebody new every five pictures."""
-    boxes = np.array([[5 + index % 60, 15, 25 + index % 60, 75], [100, 15, 120, 75]], np.float32)
-    ids = np.array([1 + index // 5, 2 + index // 5], np.int64)
-    tracks = Tracks(ids, boxes, np.full(2, 0.9, np.float32), np.arange(2))
-    return FrameResult(Frame(camera, index, time.time(), images[index % len(images)]), tracks, ids)
+class Endless(Board):
+    """Whoever asks for a picture is given a new one: with two people, of whom one is new every 25 pictures."""
 
-
-def feed(board: Board, over: threading.Event) -> None:
-    """New pictures all the time, faster than the page takes them."""
-    rng, index = np.random.default_rng(0), 0
-    images = [np.kron(rng.integers(0, 255, (9, 16, 3), np.uint8), np.ones((10, 10, 1), np.uint8)) for _ in range(9)]
-    while not over.wait(0.02):
-        index += 1
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = {camera: itertools.count() for camera in CAMERAS}
         for camera in CAMERAS:
-            board.see(result(camera, index, images))
+            self.picture(camera)
+
+    def picture(self, camera: str) -> bytes | None:
+        """See ``Board``."""
+        index = next(self._numbers[camera])
+        boxes = np.array([[5 + index % 60, 15, 25 + index % 60, 75], [100, 15, 120, 75]], np.float32)
+        ids = np.array([1 + index // 25, 2 + index // 25], np.int64)
+        tracks = Tracks(ids, boxes, np.full(2, 0.9, np.float32), np.arange(2))
+        self.see(FrameResult(Frame(camera, index, time.time(), IMAGES[index % len(IMAGES)]), tracks, ids))
+        return super().picture(camera)
 
 
 def snapshot() -> Snapshot:
@@ -84,12 +86,10 @@ def browser_bytes(root: int) -> int:
 
 def soak(minutes: float, folder: Path) -> list[dict[str, float]]:
     """A row every few seconds."""
-    board, over, rows = Board(), threading.Event(), list[dict[str, float]]()
-    feeder = threading.Thread(target=feed, args=(board, over))
-    server = StatusServer("127.0.0.1:0", snapshot=snapshot, board=board, token=None)
-    feeder.start()
+    rows = list[dict[str, float]]()
+    server = StatusServer("127.0.0.1:0", snapshot=snapshot, board=Endless(), token=None)
     try:
-        with Page(folder / "profile") as page:
+        with Page(folder / "profile", size=(400, 300)) as page:
             page.open(server.url)
             page.wait('document.querySelectorAll(".tile canvas").length == 4')
             page.call("Network.disable")  # which would keep what was loaded, for whoever debugs the page
@@ -109,8 +109,6 @@ def soak(minutes: float, folder: Path) -> list[dict[str, float]]:
             if page.complaints:
                 print(page.complaints[:3])
     finally:
-        over.set()
-        feeder.join()
         server.close()
     return rows
 
