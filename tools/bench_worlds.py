@@ -147,7 +147,7 @@ def follow(world: World, given: Given, folder: Path, *, duration_s: float, assoc
     pipeline = Pipeline(
         detector=given,
         embedder=given,
-        tracker=lambda: Steady(**SCORES_OF_YOLO),
+        tracker=lambda: Steady(high_score=SCORES_OF_YOLO["high_score"], new_score=SCORES_OF_YOLO["new_score"]),
         pooler=QualityPooler(),
         associator=associator,
     )

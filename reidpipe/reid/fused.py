@@ -1,7 +1,7 @@
 """Training kernels for OSNet's small layers on a CPU, compiled on first use.
 
 In bfloat16 on a CPU, PyTorch spends more time in batch norm, ReLU and the backward pass of depthwise convolutions than
-in the multiplications of OSNet. `fused.cpp` does each of them in one pass over memory. It needs a C++ compiler (GCC or
+in the multiplications of OSNet. `kernels/` does each of them in one pass over memory. It needs a C++ compiler (GCC or
 Clang); without one, or anywhere else than in a bfloat16 training step on a CPU, the layers compute as PyTorch does.
 """
 
@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SOURCE = Path(__file__).with_name("fused.cpp")
+SOURCES = Path(__file__).with_name("kernels")
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-ffast-math", "-fno-finite-math-only"),
     *("-Wno-psabi", "-shared", "-fPIC"),
 )
 COMPILE_S = 120.0
-WIDEST = 512  # channels, as in fused.cpp
+WIDEST = 512  # channels, as in kernels/numbers.h
 
 
 @cache
@@ -56,13 +56,14 @@ def use_fused(model: nn.Module) -> str:
 def _compile(compiler: str) -> Path:
     """The library for this machine's processor, from the cache where it is there."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=COMPILE_S, check=True)
-    key = "\n".join((SOURCE.read_text(), *FLAGS, version.stdout, platform.machine(), _processor()))
+    sources = [file.read_text() for file in sorted(SOURCES.glob("*.[ch]*"))]
+    key = "\n".join((*sources, *FLAGS, version.stdout, platform.machine(), _processor()))
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     file = base / "reidpipe" / "kernels" / f"fused-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}.so")
-        command = [compiler, *FLAGS, "-o", str(unfinished), str(SOURCE)]
+        command = [compiler, *FLAGS, "-o", str(unfinished), str(SOURCES / "fused.cpp")]
         subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_S, check=True)
         unfinished.replace(file)
     return file
