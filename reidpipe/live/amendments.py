@@ -100,7 +100,7 @@ class Amendments:
         text = _HEAD.format(self._file.name) + yaml.safe_dump(records, sort_keys=False, allow_unicode=True)
         try:
             with replacing(self.path) as temporary:
-                temporary.touch(mode=0o600)  # addresses may hold passwords
+                temporary.touch(mode=0o600)  # where cameras are is nobody else's business
                 temporary.write_text(text, encoding="utf-8")
         except SinkError as error:
             reason = getattr(error.__cause__, "strerror", None) or error

@@ -41,8 +41,8 @@ class CameraDesk:
         self._lineup = lineup
         self._changed = changed
 
-    def change(self, verb: Verb, asked: AskedCamera) -> bool:
-        """Do it; False when it will be forgotten at the next start.
+    def change(self, verb: Verb, asked: AskedCamera) -> str | None:
+        """Do it; returns why it will be forgotten at the next start, None when it will not.
 
         Raises:
             BusyError: the run has no time.
@@ -50,7 +50,7 @@ class CameraDesk:
         """
         return self._desk.ask(lambda: self._do(verb, asked))
 
-    def _do(self, verb: Verb, asked: AskedCamera) -> bool:
+    def _do(self, verb: Verb, asked: AskedCamera) -> str | None:
         lineup = self._lineup
         if verb == "add":
             # Whoever reaches the page need not know the passwords of this machine: none goes to an address of theirs.

@@ -15,6 +15,7 @@ from reidpipe.live.entry import CAMERA_NAME, Entry
 from reidpipe.live.roster import Roster
 from reidpipe.live.scheduler import LiveCamera
 from reidpipe.live.snapshot import CameraSnapshot
+from reidpipe.source.names import redact
 
 __all__ = ["Lineup", "Opener"]
 
@@ -175,25 +176,35 @@ class Lineup:
             self._start(name, self._addresses[name])  # raises: it stays paused
             del self._paused[name]
 
-    def keep(self, name: str) -> bool:
-        """Remember for the next start what was said of a camera; False when it will be forgotten."""
-        return self._kept() and name not in self._given
-
-    def _kept(self) -> bool:
-        """Write down how the cameras are, but for those that whoever starts the run names anew each time."""
+    def keep(self, name: str) -> str | None:
+        """Remember for the next start what was said of a camera; returns why it will be forgotten, None when not."""
         if self._roster is None:
-            return False
+            return "there is no cameras file (live.cameras)"
+        problem = self._kept(self._roster)
+        if name in self._given:
+            return "the camera is named by whoever starts the run"
+        if self._is_secret(name):
+            return "its address holds a password, which is not stored: put that into the credentials file"
+        return problem
+
+    def _kept(self, roster: Roster) -> str | None:
+        """Write down how the cameras are; returns why that cannot be."""
         wanted = {
             name: Wanted(Entry(address.uri, name in self._paused, self._priorities.get(name)), not address.named)
             for name, address in self._addresses.items()
-            if name not in self._given
+            if name not in self._given and not self._is_secret(name)
         }
         try:
-            self._roster.keep(wanted)
+            roster.keep(wanted)
         except SinkError as error:
-            self._said(f"{error}: cameras are as the file says after the next start")
-            return False
-        return True
+            self._said(f"what was changed on the page ends with this run: {error}")
+            return str(error)
+        return None
+
+    def _is_secret(self, name: str) -> bool:
+        """It came from the page with a password; one of the file stays in the file."""
+        address = self._addresses.get(name)
+        return address is not None and not address.named and redact(address.uri) != address.uri
 
     def follow(self) -> None:
         """Do what the cameras file says anew; one that is wrong changes nothing, and is complained about once."""
@@ -214,7 +225,7 @@ class Lineup:
                 self._hear(name, entry)
             except ReidpipeError as error:
                 self._said(str(error))
-        self._kept()  # what was said before the file was changed counts no more
+        self._kept(self._roster)  # what was said before the file was changed counts no more
 
     def _hear(self, name: str, entry: Entry | None) -> None:
         """What the file says of one camera now."""

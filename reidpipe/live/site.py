@@ -60,8 +60,8 @@ _NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 class Cameras(Protocol):
     """Adds, removes, pauses; ``CameraDesk``."""
 
-    def change(self, verb: Verb, asked: AskedCamera) -> bool:
-        """Do it; False when it will be forgotten at the next start."""
+    def change(self, verb: Verb, asked: AskedCamera) -> str | None:
+        """Do it; returns why it will be forgotten at the next start, None when it will not."""
         ...
 
 
@@ -181,7 +181,9 @@ class Site:
             if self.cameras is None:
                 return None
             asked = asked_camera(body, adds=verb == "add")
-            return {"camera": asked.name, "done": verb, "kept": self.cameras.change(verb, asked)}
+            forgotten = self.cameras.change(verb, asked)
+            done = {"camera": asked.name, "done": verb, "kept": forgotten is None}
+            return done if forgotten is None else {**done, "why": forgotten}
         if self.people is None:
             return None
         if path == "/api/find":

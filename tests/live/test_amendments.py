@@ -33,8 +33,8 @@ def changed(file: Path) -> Made:
     made = Made(roster=Roster(file))
     made.lineup.pause("yard")
     made.lineup.remove("hall")
-    made.lineup.add("desk", f"rtsp://me:{SECRET}@h/desk", priority=3.0, named_credentials=False)
-    assert [made.lineup.keep(name) for name in ("yard", "hall", "desk")] == [True, True, True]
+    made.lineup.add("desk", "rtsp://h/desk", priority=3.0, named_credentials=False)
+    assert [made.lineup.keep(name) for name in ("yard", "hall", "desk")] == [None, None, None]
     return made
 
 
@@ -42,7 +42,6 @@ def test_amendments_outlive_the_run_and_leave_the_file_alone(file: Path) -> None
     changed(file)
     assert file.read_text() == TEXT
     assert stat.S_IMODE(beside(file).stat().st_mode) == 0o600
-    assert beside(file).read_text().count(SECRET) == 1
     again = Made(roster=Roster(file))
     assert (sorted(again.lineup.running), again.paused) == (["desk", "gate"], ["yard"])
     assert again.lineup.priorities == {"gate": 3.0, "yard": 2.0, "desk": 3.0}
@@ -50,7 +49,7 @@ def test_amendments_outlive_the_run_and_leave_the_file_alone(file: Path) -> None
     again.lineup.resume("desk")
     again.lineup.resume("yard")
     assert [(one.uri, one.named) for one in again.opened] == [
-        (f"rtsp://me:{SECRET}@h/desk", False),  # nothing that is kept under its name goes there, now as then
+        ("rtsp://h/desk", False),  # nothing that is kept under its name goes there, now as then
         ("rtsp://h/yard", True),
     ]
 
@@ -60,9 +59,28 @@ def test_amendments_that_are_taken_back_leave_nothing(file: Path) -> None:
     made.lineup.resume("yard")
     made.lineup.remove("desk")
     made.lineup.add("hall", "rtsp://h/hall", named_credentials=False)
-    assert made.lineup.keep("hall")
+    assert made.lineup.keep("hall") is None
     assert Roster(file).wanted == {name: Wanted(entry) for name, entry in Roster(file).entries.items()}
+    assert "desk" not in beside(file).read_text()
+
+
+@pytest.mark.parametrize("uri", [f"rtsp://me:{SECRET}@h/9", f"http://h/s?token={SECRET}"])
+def test_amendments_store_no_password(file: Path, uri: str) -> None:
+    file.write_text(TEXT + f"desk: rtsp://me:{SECRET}@h/desk\n")
+    made = Made(roster=Roster(file))
+    made.lineup.add("shed", uri, named_credentials=False)
+    made.lineup.pause("desk")
+    assert "holds a password" in str(made.lineup.keep("shed"))
+    assert made.lineup.keep("desk") is None
     assert SECRET not in beside(file).read_text()
+    wanted = Roster(file).wanted
+    assert "shed" not in wanted
+    assert wanted["desk"] == Wanted(Entry(f"rtsp://me:{SECRET}@h/desk", paused=True))
+    made.lineup.remove("gate")
+    made.lineup.add("gate", uri, named_credentials=False)
+    assert "holds a password" in str(made.lineup.keep("gate"))
+    assert SECRET not in beside(file).read_text()
+    assert "gate" not in Roster(file).wanted  # not the one of the file either: that was taken out
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -91,19 +109,18 @@ def test_amendments_of_a_name_that_is_taken_by_then_are_void(file: Path) -> None
 def test_amendments_are_for_cameras_of_the_file_and_what_comes_on_the_page(file: Path) -> None:
     made = Made("given", roster=Roster(file))
     made.lineup.pause("given")
-    assert not made.lineup.keep("given")  # whoever starts the run says again where it is
+    assert "whoever starts the run" in str(made.lineup.keep("given"))
     assert not beside(file).exists()
-    assert not Made("given").lineup.keep("given")
+    assert "no cameras file" in str(Made("given").lineup.keep("given"))
 
 
 def test_amendments_that_cannot_be_written_are_told_and_change_nothing(file: Path) -> None:
     made = Made(roster=Roster(file))
     beside(file).mkdir()
     made.lineup.pause("gate")
-    assert not made.lineup.keep("gate")
+    assert "cameras.page.yaml" in str(made.lineup.keep("gate"))
     assert made.paused == ["gate"]
-    assert "cameras.page.yaml" in made.lines[-1]
-    assert "after the next start" in made.lines[-1]
+    assert "ends with this run: cannot write" in made.lines[-1]
     assert [path.name for path in file.parent.iterdir() if path.name.endswith(".part")] == []
 
 

@@ -55,7 +55,8 @@ def test_live_rtsp_server_frozen_is_a_stall(serve: Serve) -> None:
         watch.pictures("a", 5)
         watch.pictures("b", 5)
         down = watch.changes["a"][1]
-        assert "no data for 2 s" in down.reason
+        # FFmpeg may hand out half a picture when it gives up waiting: which limit sees it first depends on the machine.
+        assert down.reason.startswith(("no data for 2 s", "data, but no picture for 2"))
         assert abs(down.time_s - frozen_s) < 3
         assert watch.sources[0].stalls == 1
         assert watch.largest_gap_s("b") < UNHARMED_S

@@ -165,15 +165,15 @@ def test_page_cameras_are_paused_removed_and_added_with_the_keyboard_alone(shown
     now.value = replace(SNAPSHOT, cameras=(CAMERA, yard))
     page.press("Enter")
     page.wait(f'{said} == "yard is added."')
-    asked.kept = False
+    asked.forgotten = "there is no file"
     page.wait('document.querySelectorAll(".tile").length == 2')
-    assert page.run('document.getElementById("add-uri").value') == ""  # the password does not stay there
+    page.wait('document.getElementById("add-uri").value == ""')  # the password does not stay there
     page.run('document.querySelectorAll(".tile .danger")[1].focus()')
     page.press("Enter")
     assert page.run(FOCUSED).startswith("Remove yard?|")
     now.value = SNAPSHOT
     page.press("Enter")
-    page.wait(f'{said} == "yard is removed, until reidpipe is started anew."')
+    page.wait(f'{said} == "yard is removed, until reidpipe is started anew: there is no file."')
     page.wait('document.querySelectorAll(".tile").length == 1')
     wanted = [("pause", "gate", ""), ("resume", "gate", ""), ("add", "yard", "rtsp://me:hunter2@10.0.0.8/s")]
     assert [(verb, one.name, one.uri) for verb, one in asked.asked] == [*wanted, ("remove", "yard", "")]

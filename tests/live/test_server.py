@@ -185,13 +185,13 @@ class Cameras:
     def __init__(self) -> None:
         self.asked: list[tuple[str, AskedCamera]] = []
 
-    kept = True
+    forgotten: str | None = None
 
-    def change(self, verb: str, asked: AskedCamera) -> bool:
+    def change(self, verb: str, asked: AskedCamera) -> str | None:
         if verb == "add" and asked.name == "gate":
             raise ConfigError("there is a camera called 'gate' already")
         self.asked.append((verb, asked))
-        return self.kept
+        return self.forgotten
 
 
 PHOTO = bytes(cv2.imencode(".jpg", np.zeros((50, 40, 3), np.uint8))[1])

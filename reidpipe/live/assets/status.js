@@ -126,7 +126,7 @@ async function changeCamera(verb, name, button, more) {
   try {
     const answer = await post(`/api/cameras/${verb}`, JSON.stringify({ camera: name, ...more }));
     const done = { add: "is added", remove: "is removed", pause: "is paused", resume: "goes on" }[verb];
-    setText(cameraSaid, `${name} ${done}${answer.kept ? "." : ", until reidpipe is started anew."}`);
+    setText(cameraSaid, `${name} ${done}${answer.kept ? "." : `, until reidpipe is started anew: ${answer.why}.`}`);
     await refresh();
     return true;
   } catch (error) {
