@@ -66,6 +66,16 @@ def people(page: Page) -> list[str]:
     return names
 
 
+def insist(page: Page, key: str, done: Callable[[], bool]) -> None:
+    """Press again until it is done: the page asks first, and on a busy machine its five seconds may be over by then."""
+
+    def pressed() -> bool:
+        page.press(key)
+        return done()
+
+    until(pressed)
+
+
 def test_page_shows_cameras_and_people(shown: Open, tmp_path: Path) -> None:
     board = Board()
     board.see(result(0, [3, 8, -1]))
@@ -126,8 +136,7 @@ def test_page_is_used_with_the_keyboard_alone(shown: Open, tmp_path: Path) -> No
     assert page.run(focused).startswith("Forget person 3 for good?")
     assert somebody.forgotten == []
     board.forget(3)  # as a run would
-    page.press(" ")
-    until(lambda: somebody.forgotten == [3])
+    insist(page, " ", lambda: somebody.forgotten == [3])
     page.wait('document.getElementById("found").textContent == "Person 3 is forgotten."')
     until(lambda: people(page) == ["Person 8"])
 
@@ -172,7 +181,7 @@ def test_page_cameras_are_paused_removed_and_added_with_the_keyboard_alone(shown
     page.press("Enter")
     assert page.run(FOCUSED).startswith("Remove yard?|")
     now.value = SNAPSHOT
-    page.press("Enter")
+    insist(page, "Enter", lambda: asked.asked[-1][0] == "remove")
     page.wait(f'{said} == "yard is removed, until reidpipe is started anew: there is no file."')
     page.wait('document.querySelectorAll(".tile").length == 1')
     wanted = [("pause", "gate", ""), ("resume", "gate", ""), ("add", "yard", "rtsp://me:hunter2@10.0.0.8/s")]
