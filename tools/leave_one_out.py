@@ -55,7 +55,7 @@ HIGH_SCORES = (0.35, 0.45, 0.55)
 LOOKS: Table = {
     "looks": (None,),
     "split": (False,),
-    "STRANGE": (0.3, 0.7),
+    "STRANGE": (0.15, 0.5),
     "ALIKE": (0.9, 0.98, 1.1),
     "LEAST_CROPS": (1, 3),
     "ONE_PLACE": (0.35, 0.55, 1.1),

@@ -33,7 +33,7 @@ MOST_TRACKS = 1000
 """Tracks that strangers are taken from: of more, every second, third... one."""
 LEAST_CROPS = 2
 """Crops of one person that say how they look, where a track is to be cut: one may be bad."""
-STRANGE = 0.5
+STRANGE = 0.3
 """Two looks that are less alike than this share of the strangers' are rather two people."""
 ALIKE = 0.95
 """Two looks that are more alike than this share of the strangers' are rather one person."""
