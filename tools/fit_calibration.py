@@ -228,7 +228,7 @@ def gather_pairs(domain: Domain, likeness: Likeness) -> dict[str, Pairs]:
         gathered = gather(scene, views=None)
         same = owners[gathered.pairs[:, 0]] == owners[gathered.pairs[:, 1]]
         ease = np.full(len(same), gathered.scale.ease)
-        found["cosine"].append(Pairs(gathered.scale.apply(scene.cosine(gathered.pairs)), same, ease))
+        found["cosine"].append(Pairs(gathered.cosines[0], same, ease))
         # The product's neighbourhoods follow the number of tracks that each person turns out to have.
         size = len(scene) / len(np.unique(owners))
         found["near" if size < FEW else "far"].append(Pairs(look(scene, gathered, size=size).similarity, same, ease))

@@ -49,20 +49,21 @@ class Looks:
     calibration: Calibration
 
 
-def compare_looks(scene: Scene, pairs: Ids, scale: Scale, *, size: float) -> Looks:
+def compare_looks(scene: Scene, pairs: Ids, cosines: tuple[Wide, Wide], scale: Scale, *, size: float) -> Looks:
     """Similarity of each pair.
 
     Args:
         scene: the tracklets.
         pairs: ``(E, 2)``, sorted.
+        cosines: of the pairs and of those seen together, on the common scale.
         scale: of this footage.
         size: about how many tracklets each person has: the size of a neighbourhood follows it.
     """
     k1, k2 = next((k1, k2) for most, k1, k2 in NEIGHBOURHOODS if size < most)
     parts = []
-    for chosen in (pairs, scene.together):
+    for chosen, cosine in zip((pairs, scene.together), cosines, strict=True):
         shared = shared_neighbours(scene.near, scene.near_cosine, chosen, k1=k1, k2=k2)
-        parts.append(0.5 * scale.apply(scene.cosine(chosen)) + 0.5 * shared)
+        parts.append(0.5 * cosine + 0.5 * shared)
     return Looks(parts[0], parts[1], scene.likeness.shared[min(k2, 2) - 1].eased(scale.ease))
 
 

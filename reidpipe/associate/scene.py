@@ -27,6 +27,10 @@ ENOUGH = 0.45
 
 LEAST_TRUST = 0.25
 
+MOST_PRODUCT, GATHERING = 2048, 24
+"""Up to so many rows all cosines at once are cheaper than some, where there are more than one in so many to know: a
+pair that is gathered costs as much as so many in one product of matrices."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -65,6 +69,10 @@ class Scene:
 
     def cosine(self, pairs: Ids) -> Wide:
         """Cosine of each pair of rows, ``(P,)``."""
+        n = len(self)
+        if n <= MOST_PRODUCT and len(pairs) * GATHERING > n * n:
+            product = self.vectors @ self.vectors.T
+            return np.asarray(product[pairs[:, 0], pairs[:, 1]], dtype=np.float64)
         out = np.empty(len(pairs))
         for start in range(0, len(pairs), 32768):
             i, j = pairs[start : start + 32768].T

@@ -28,6 +28,7 @@ class Gathered:
     Attributes:
         scale: how alike strangers are.
         pairs: int64 ``(E, 2)`` i < j, sorted: pairs worth looking at; none seen together.
+        cosines: float64 ``(E,)`` of these and ``(P,)`` of those seen together, on the common scale.
         known: float64 ``(E,)`` log-odds of each from everything but looks.
         places: what overlapping views say; None: nobody looked.
         complete: every pair that is possible is in ``pairs``.
@@ -35,6 +36,7 @@ class Gathered:
 
     scale: Scale
     pairs: Ids
+    cosines: tuple[Wide, Wide]
     known: Wide
     places: Places | None
     complete: bool
@@ -92,7 +94,8 @@ def gather(
     known[np.searchsorted(scene.codes(pairs), scene.codes(follows))] += follow_odds
     known += transit_odds(scene, pairs, transits or {})
     complete = len(pairs) + len(scene.together) == len(scene) * (len(scene) - 1) // 2
-    return Gathered(scale, pairs, known, places, complete)
+    cosines = scale.apply(scene.cosine(pairs)), scale.apply(scene.cosine(scene.together))
+    return Gathered(scale, pairs, cosines, known, places, complete)
 
 
 def weigh(scene: Scene, gathered: Gathered, looks: Looks, prior: float) -> Weighed:
@@ -111,7 +114,7 @@ def weigh(scene: Scene, gathered: Gathered, looks: Looks, prior: float) -> Weigh
 
 def look(scene: Scene, gathered: Gathered, *, size: float) -> Looks:
     """Looks of the gathered pairs, with neighbourhoods for people of about ``size`` tracklets each."""
-    return compare_looks(scene, gathered.pairs, gathered.scale, size=size)
+    return compare_looks(scene, gathered.pairs, gathered.cosines, gathered.scale, size=size)
 
 
 def link_odds(weights: Wide, owners: Ids, weighed: Weighed) -> Wide:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidpipe.associate.decide import Rules, decide
+from reidpipe.associate.scene import see
 from reidpipe.associate.transit import Transit
 from reidpipe.report.certainty import Rule, judge, probability, rule_of
 from reidpipe.report.clock import Clock, duration
@@ -17,7 +19,7 @@ from reidpipe.report.movements import find_movements
 from reidpipe.report.pictures import load_pictures
 from reidpipe.report.presence import read_presence
 from reidpipe.report.results import read_results
-from reidpipe.types import TrackKey
+from reidpipe.types import TrackKey, Tracklet
 from tests.report.runs import looks, write_run
 from tests.report.test_counts import person
 
@@ -131,6 +133,31 @@ def test_certainty_weighs_as_the_run_did() -> None:
     assert rule.ease == 0.6
     assert rule.transits[("gate", "lobby")] == Transit(5.0, 40.0)
     assert rule.transits[("lobby", "gate")] == Transit(2.0, 9.5, 7)
+
+
+def test_certainty_weighs_links_as_the_run_did_with_the_transit_times_that_it_learned() -> None:
+    rng = np.random.default_rng(3)
+    faces = rng.normal(size=(12, 48))
+    tracklets, people = [], []
+    for number, face in enumerate(faces):
+        start = 20.0 * number
+        visits = (("lobby", start, start + 4), ("gate", start + 10 + rng.uniform(0, 2), start + 15))
+        people.append(person(number + 1, *visits))
+        for visit in people[-1].visits:
+            rows = face + 0.5 * rng.normal(size=48)
+            vector = (rows / np.linalg.norm(rows)).astype(np.float32)
+            tracklets.append(Tracklet(visit.key, vector, 1, visit.quality, visit.first_s, visit.last_s, closed=True))
+    scene = see(tracklets)
+    decision = decide(scene, rules=Rules(), views=None)
+    assert {tuple(way[:2]) for way in decision.report["transit_times_s"]} == {("lobby", "gate")}
+    assert len(set(decision.labels.tolist())) == 12
+    run = {"config": {"associate": {"overlap": False}}, "association": decision.report}
+    vectors = np.stack([t.vector for t in tracklets])
+    expected = dict(zip([t.key for t in scene.tracklets], decision.links.tolist(), strict=True))
+    known = judge(people, vectors, rule=rule_of(run))
+    assert known.links.tolist() == pytest.approx([expected[t.key] for t in tracklets], abs=0.05)
+    blind = judge(people, vectors, rule=replace(rule_of(run), transits={}))
+    assert (known.links - blind.links).mean() > 0.5
 
 
 def test_certainty_of_a_link_is_what_the_run_said(tmp_path: Path) -> None:
