@@ -245,11 +245,11 @@ def main() -> None:
     print(json.dumps(run.sizes))
     print(json.dumps(verdict(run.tenths)))
     for part, late in (
-        ("second half", run.memory[SAMPLES // 2 :]),
+        ("the second half", run.memory[SAMPLES // 2 :]),
         ("all but the first tenth", run.memory[SAMPLES // 10 :]),
     ):
         hours, megabytes = map(list, zip(*late, strict=True))
-        print(f"memory, MB an hour over the {part}, with 95 % limits: {slope(hours, megabytes)}")
+        print(f"memory, MB an hour over {part}, with 95 % limits: {slope(hours, megabytes)}")
 
 
 def verdict(tenths: list[dict[str, float]]) -> dict[str, float]:

@@ -39,22 +39,28 @@ IMAGES = [np.kron(RNG.integers(0, 255, (9, 16, 3), np.uint8), np.ones((10, 10, 1
 
 
 class Endless(Board):
-    """Whoever asks for a picture is given a new one: with two people, of whom one is new every 25 pictures."""
+    """Whoever asks for a picture is given a new one: with two people, of whom one is new every 25 pictures.
+
+    The list of people is full from the start: until then it grows, and is meant to.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = {camera: itertools.count() for camera in CAMERAS}
-        for camera in CAMERAS:
-            self.picture(camera)
+        for camera in 250 * 25 * CAMERAS:
+            self._feed(camera)
 
     def picture(self, camera: str) -> bytes | None:
         """See ``Board``."""
+        self._feed(camera)
+        return super().picture(camera)
+
+    def _feed(self, camera: str) -> None:
         index = next(self._numbers[camera])
         boxes = np.array([[5 + index % 60, 15, 25 + index % 60, 75], [100, 15, 120, 75]], np.float32)
         ids = np.array([1 + index // 25, 2 + index // 25], np.int64)
         tracks = Tracks(ids, boxes, np.full(2, 0.9, np.float32), np.arange(2))
         self.see(FrameResult(Frame(camera, index, time.time(), IMAGES[index % len(IMAGES)]), tracks, ids))
-        return super().picture(camera)
 
 
 def snapshot() -> Snapshot:
