@@ -31,8 +31,8 @@ def test_docs_options_and_settings_exist(page: str) -> None:
         CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output for command in ("run", "find")
     )
     known = set(re.findall(r"--[a-z][a-z-]+", help_text))
-    # Of curl, docker and pip.
-    others = {"--data-binary", "--no-cache-dir", "--create-home"}
+    # Of curl, docker, pip, and of what lies in tools/.
+    others = {"--data-binary", "--no-cache-dir", "--create-home", "--frames", "--threads"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - others <= known
     fields = set(Config.load().live.__class__.model_fields)
     assert set(re.findall(r"live\.([a-z_]+)", page)) - {"run_live", "md"} <= fields
