@@ -85,16 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", default="person_n")
     parser.add_argument("--embedder", default="osnet_x0_25")
-    parser.add_argument(
-        "--high",
-        type=float,
-        default=SCORES_OF_YOLO["high_score"],
-        help="high_score, as in a run; new_score is 0.1 above it",
-    )
+    for name in ("high", "new"):
+        parser.add_argument(f"--{name}", type=float, default=SCORES_OF_YOLO[f"{name}_score"], help="as in a run")
     parser.add_argument("--fps", type=float, nargs="*", default=[], help="also every n-th picture")
     args = parser.parse_args()
     sequences = [RealSequence.load(name, args.detector, args.embedder) for name in SEQUENCES]
-    limits = {"high_score": args.high, "new_score": args.high + 0.1}
+    limits = {"high_score": args.high, "new_score": args.new}
     by_rate: dict[float | None, dict[str, dict[str, Figures]]] = {}
     for fps in (None, *args.fps):
         by_rate[fps] = {
