@@ -29,9 +29,9 @@ __all__ = [
 SCORES_OF_YOLO = {"high_score": 0.45, "new_score": 0.6}
 """Trust begins lower than in the tracking benchmarks: small YOLO nets are less sure of themselves than the detectors
 that those use. Mean IDF1 and MOTA of ``python -m tools.bench_appearance --high H --new N``, person_n, five sequences:
-65.4 and 58.6 at 0.55 and 0.65, 67.5 and 60.3 here, 67.8 and 61.9 with 0.55 for ``new_score``, which made two more people
-of those in PETS09-S2L1. Indoors, seen from above, a fifth to a third more is tracked (MMPTRACK). Replayed detections keep
-the tracker's own defaults."""
+65.4 and 58.6 at 0.55 and 0.65, 67.5 and 60.3 here, 67.8 and 61.9 with 0.55 for ``new_score``, which made two more of
+the people in PETS09-S2L1. Indoors, seen from above, a fifth to a third more is tracked (MMPTRACK). Replayed detections
+keep the tracker's own defaults."""
 
 
 def fitted(config: Config) -> Config:
