@@ -84,6 +84,7 @@ def fusible(x: Tensor, norm: nn.Module | None) -> bool:
         isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d)
         and norm.training
         and norm.affine
+        and norm.weight.dtype == torch.float32
         and norm.momentum is not None
         and norm.track_running_stats == isinstance(norm, nn.BatchNorm2d)
         and torch.is_grad_enabled()
@@ -241,7 +242,7 @@ class _GatedSum(torch.autograd.Function):
         places = (ctypes.c_void_p * len(streams))(*(stream.data_ptr() for stream in streams))
         _call("fused_gated_sum", channels, len(streams), places, spread, count, pixels, y)
         ctx.save_for_backward(spread, *streams)
-        ctx.gate, ctx.known = (leaf, gates, list(gate.parameters())), known
+        ctx.gate = leaf, gates, list(gate.parameters())
         return y
 
     @staticmethod
