@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -150,6 +152,14 @@ def test_fused_layers_compute_as_ever_outside_training() -> None:
     with torch.inference_mode():
         assert torch.equal(model.eval()(x), plain.eval()(x))
     assert torch.equal(model.train()(x), plain.train()(x))  # float32: PyTorch's layers
+
+
+@needs_compiler
+def test_fused_kernels_leave_subnormal_numbers_alone() -> None:
+    """In a process of its own: loading a library that was linked with -ffast-math is what would break them."""
+    code = "from reidpipe.reid.fused import fused_kernels; fused_kernels(); x = float('1e-310'); print(x / 2 > 0)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True"
 
 
 def test_no_compiler_is_said_and_plain_layers_train(no_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
