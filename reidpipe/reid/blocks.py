@@ -110,11 +110,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate values `(N, outputs, 1, 1)` in 0..1 for `x`."""
-        return self.from_means(F.adaptive_avg_pool2d(x, 1))
-
-    def from_means(self, means: Tensor) -> Tensor:
-        """Gate values for maps that are averaged already, `(N, C, 1, 1)`."""
-        return torch.sigmoid(self.fc2(F.relu(self.fc1(means))))
+        return torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
 
 
 class ConvStream(nn.Module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,6 @@ def to_input(images: Image, device: torch.device | str = "cpu") -> Tensor:
     return batch.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-@torch.no_grad()
 def embed_paths(
     model: nn.Module,
     paths: Sequence[Path],
@@ -44,17 +44,26 @@ def embed_paths(
     Returns:
         float32 `(N, D)`, unit rows.
     """
+    pictures = (read_image(path) for path in paths)
+    vectors = embed_pictures(model, pictures, height=height, width=width, batch=batch, device=device).cpu().numpy()
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
+@torch.no_grad()
+def embed_pictures(
+    model: nn.Module, pictures: Iterable[Image], *, height: int, width: int, batch: int = 64, device: str = "cpu"
+) -> Tensor:
+    """Embed uint8 BGR pictures `(H, W, 3)` in eval mode, as :func:`embed_paths`; float32 `(N, D)`, not normalised."""
     import cv2
 
     was_training = model.training
     model.eval()
+    resized = (cv2.resize(picture, (width, height)) for picture in pictures)
     rows = []
-    for start in range(0, len(paths), batch):
-        images = [cv2.resize(read_image(path), (width, height)) for path in paths[start : start + batch]]
-        rows.append(model(to_input(np.stack(images), device)).float().cpu().numpy())
+    while images := list(islice(resized, batch)):
+        rows.append(model(to_input(np.stack(images), device)).float())
     model.train(was_training)
-    vectors = np.concatenate(rows)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+    return torch.cat(rows)
 
 
 def checkpoint_embedder(

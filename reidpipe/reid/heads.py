@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidpipe.reid.batches import TrainData
-from reidpipe.reid.embed import to_input
+from reidpipe.reid.embed import embed_pictures
 from reidpipe.reid.losses import DistillHead, SoftmaxHead
 
 CROPS = 12_000
@@ -46,25 +46,12 @@ def fit_heads(
         seed: Of the choice of crops.
     """
     rows = np.random.default_rng(seed).permutation(len(data.crops))[:CROPS]
-    embeddings = _embed(model, data, rows, height=height, width=width, device=device)
+    crops = (data.crops[row] for row in rows.tolist())
+    embeddings = embed_pictures(model, crops, height=height, width=width, device=device)
     with torch.no_grad():
         _fit_classes(softmax, embeddings, torch.from_numpy(data.persons[rows]).to(device))
         if data.teacher is not None:
             _fit_map(distill, embeddings, torch.from_numpy(data.teacher[rows]).to(device))
-
-
-@torch.no_grad()
-def _embed(model: nn.Module, data: TrainData, rows: np.ndarray, *, height: int, width: int, device: str) -> Tensor:
-    import cv2
-
-    was_training = model.training
-    model.eval()
-    found = []
-    for start in range(0, len(rows), 64):
-        crops = [cv2.resize(data.crops[row], (width, height)) for row in rows[start : start + 64].tolist()]
-        found.append(model(to_input(np.stack(crops), device)).float())
-    model.train(was_training)
-    return torch.cat(found)
 
 
 def _fit_classes(softmax: SoftmaxHead, embeddings: Tensor, persons: Tensor) -> None:

@@ -11,8 +11,6 @@
 
 extern "C" {
 
-int fused_widest() { return WIDEST; }
-
 // One group of all pixels is batch norm, a group per image instance norm; kept (groups, 4, C).
 void fused_norm_forward(int channels, int groups, const bf16* x, int64_t pixels, const float* weight, const float* bias,
                         double eps, double momentum, int relu, float* running_mean, float* running_variance,
