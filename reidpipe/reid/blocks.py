@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidpipe.reid.fused import fusible, gated_sum, lite_conv, norm_relu
+from reidpipe.reid.fused import fusible, gated_sum, lite_conv, norm_act
 from reidpipe.reid.spec import Fusion, NormPlace, OSNetSpec
 
 REDUCTION = 4  # a block works on a quarter of its output channels
@@ -35,7 +35,7 @@ class InstanceNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps in, feature maps out."""
         if self.fused and fusible(x, self):
-            return norm_relu(x, self, relu=False)
+            return norm_act(x, self, "none")
         out: Tensor = super().forward(x)
         if self.training and x.is_contiguous(memory_format=torch.channels_last):
             return out.contiguous(memory_format=torch.channels_last)
@@ -70,7 +70,7 @@ class ConvNorm(nn.Module):
         """Feature maps in, feature maps out."""
         x = self.conv(x)
         if self.fused and fusible(x, self.bn):
-            return norm_relu(x, cast(nn.BatchNorm2d | InstanceNorm, self.bn), relu=not self.linear)
+            return norm_act(x, cast(nn.BatchNorm2d | InstanceNorm, self.bn), "none" if self.linear else "relu")
         if self.bn is not None:
             x = self.bn(x)
         return x if self.linear else F.relu(x, inplace=True)

@@ -133,7 +133,7 @@ def export_model(
         plan = _Plan(model, Path(folder) / output.name, facts, ranges if precision == "int8" else None)
         for float_blocks in _attempts(precision):
             made = plan.write(float_blocks)
-            parity = compare(model, open_session(made[0], threads=torch.get_num_threads()), test)
+            parity = compare(model, open_session(made[0], threads=torch.get_num_threads(), split=True), test)
             if parity.passes(precision):
                 break
         parity.check(str(output), precision=precision)

@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ FLAGS = (
 )
 COMPILE_S = 120.0
 WIDEST = 512  # channels, as in kernels/numbers.h
+Activation = Literal["none", "relu", "silu"]
+ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "silu")  # numbered as in kernels/norm.h
 
 
 @cache
@@ -96,30 +98,30 @@ def fusible(x: Tensor, norm: nn.Module | None) -> bool:
     )
 
 
-def norm_relu(x: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, *, relu: bool) -> Tensor:
-    """Batch or instance norm, then ReLU if wanted; updates the running statistics of a batch norm.
+def norm_act(x: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, act: Activation) -> Tensor:
+    """Batch or instance norm, then an activation; updates the running statistics of a batch norm.
 
     Args:
         x: `(N, C, H, W)`.
         norm: Its parameters and buffers are used.
-        relu: Clip below zero.
+        act: `"none"`, `"relu"` or `"silu"`.
 
     Returns:
         bfloat16 `(N, C, H, W)`, channels last.
     """
     groups = 1 if isinstance(norm, nn.BatchNorm2d) else len(x)
-    y: Tensor = _NormRelu.apply(x, norm.weight, norm.bias, norm, groups, relu)  # type: ignore[no-untyped-call]
+    y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, norm, groups, ACTIVATIONS.index(act))  # type: ignore[no-untyped-call]
     return y
 
 
 def lite_conv(x: Tensor, pointwise: Tensor, depthwise: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """Pointwise 1x1, depthwise 3x3, batch norm, ReLU; see :func:`norm_relu`.
+    """Pointwise 1x1, depthwise 3x3, batch norm, ReLU; see :func:`norm_act`.
 
     Args:
         x: `(N, C, H, W)`.
         pointwise: `(C, C, 1, 1)`.
         depthwise: `(C, 1, 3, 3)`.
-        norm: As in :func:`norm_relu`.
+        norm: As in :func:`norm_act`.
 
     Returns:
         bfloat16 `(N, C, H, W)`, channels last.
@@ -165,7 +167,7 @@ def _norm_settings(norm: nn.BatchNorm2d | nn.InstanceNorm2d) -> tuple[float, flo
     return float(norm.eps), float(norm.momentum or 0.0), norm.running_mean, norm.running_var
 
 
-class _NormRelu(torch.autograd.Function):
+class _NormAct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -174,25 +176,26 @@ class _NormRelu(torch.autograd.Function):
         bias: Tensor,
         norm: nn.BatchNorm2d | nn.InstanceNorm2d,
         groups: int,
-        relu: bool,
+        act: int,
     ) -> Tensor:
         x = _last(x)
         eps, momentum, *running = _norm_settings(norm)
         channels, pixels = x.shape[1], ctypes.c_int64(x.numel() // x.shape[1])
         kept, y = torch.empty(groups, 4, channels, dtype=torch.float64), torch.empty_like(x)
-        common = (weight, bias, eps, momentum, int(relu), *running)
-        _call("fused_norm_forward", channels, groups, x, pixels, *common, kept, y)
-        ctx.save_for_backward(x, weight, kept)
-        ctx.relu = int(relu)
+        slope = torch.empty_like(x) if ACTIVATIONS[act] == "silu" else None
+        common = (weight, bias, eps, momentum, act, *running)
+        _call("fused_norm_forward", channels, groups, x, pixels, *common, kept, slope, y)
+        ctx.save_for_backward(x, slope, weight, kept)
+        ctx.act = act
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, kept = ctx.saved_tensors
+        x, slope, weight, kept = ctx.saved_tensors
         channels, pixels = x.shape[1], ctypes.c_int64(x.numel() // x.shape[1])
         found = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         dx, d_weight, d_bias = found
-        common = (x, _last(gradient), pixels, weight, kept, ctx.relu)
+        common = (x, _last(gradient), slope, pixels, weight, kept, ctx.act)
         _call("fused_norm_backward", channels, len(kept), *common, d_weight, d_bias, dx)
         return *found, None, None, None
 

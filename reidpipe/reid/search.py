@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from reidpipe.reid.config import BatchConfig, BudgetConfig, DataConfig, Part, So
 from reidpipe.reid.datasets import hold_out, merge_sets, read_set
 from reidpipe.reid.device import check_device
 from reidpipe.reid.embed import to_input
+from reidpipe.reid.fused import use_fused
 from reidpipe.reid.interrupts import waiting_interrupts
 from reidpipe.reid.losses import SoftmaxHead
 from reidpipe.reid.recipes import read_recipe
@@ -59,6 +60,7 @@ class SearchConfig(Part):
         mc_iter: Updates with the same images, each with a draw of the architecture of its own.
         accumulate: Batches per update.
         save_memory: Compute again in the backward pass instead of keeping feature maps.
+        precision: `bf16` (autocast; on a CPU with the kernels of :mod:`reidpipe.reid.fused`) or `fp32`.
         device: Torch device.
         threads: CPU threads of an operation.
         checkpoint_every_s: Seconds between checkpoints.
@@ -85,6 +87,7 @@ class SearchConfig(Part):
     mc_iter: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)
     save_memory: bool = False
+    precision: Literal["bf16", "fp32"] = "bf16"
     device: str = "cpu"
     threads: int = Field(1, ge=1)
     checkpoint_every_s: float = Field(180.0, gt=0)
@@ -155,6 +158,9 @@ class Search:
         self.config, self.data, self._on_log = config, data, on_log
         batch, softmax = config.batch, config.softmax
         self.net = SearchNet(get_spec(config.base), save_memory=config.save_memory).to(config.device)
+        self._bf16 = config.precision == "bf16"
+        if self._bf16 and config.device == "cpu":
+            self._write({"kernels": use_fused(self.net)})
         dim = self.net.spec.embedding
         self._head = SoftmaxHead(dim, data.identities, scale=softmax.scale, smoothing=softmax.smoothing)
         self._head.to(config.device)
@@ -265,7 +271,9 @@ class Search:
         """Add the gradients of one batch; returns its part of the loss."""
         images = to_input(batch.images, self.config.device)
         persons = torch.from_numpy(self.data.persons[batch.rows]).to(self.config.device)
-        loss = self._head(self.net(images), persons) / self.config.accumulate
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self._bf16):
+            embeddings = self.net(images)
+        loss = self._head(embeddings.float(), persons) / self.config.accumulate
         if not bool(torch.isfinite(loss)):
             raise ReidpipeError("the loss of the search is not finite: lower rate; the last checkpoint is safe")
         loss.backward()
@@ -285,11 +293,14 @@ class Search:
             "weights": weights,
         }
         self._loss, self._updates = 0.0, 0
+        self._write(row)
+        if self._on_log is not None:
+            self._on_log(row)
+
+    def _write(self, row: Mapping[str, Any]) -> None:
         self.config.output.mkdir(parents=True, exist_ok=True)
         with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
-        if self._on_log is not None:
-            self._on_log(row)
 
 
 def temperature_at(epoch: int, config: SearchConfig) -> float:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
+import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from reidpipe.reid import fused  # noqa: E402
@@ -78,6 +80,17 @@ def apply(layer: nn.Module, inputs: list[Tensor]) -> Tensor:
     return found
 
 
+class NormSilu(nn.Module):
+    fused = False
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return fused.norm_act(x, self.norm, "silu") if self.fused else F.silu(cast(Tensor, self.norm(x)))
+
+
 @needs_compiler
 @pytest.mark.parametrize("channels", WIDTHS)
 def test_fused_lite_convolution_is_pytorchs(channels: int) -> None:
@@ -90,6 +103,15 @@ def test_fused_lite_convolution_is_pytorchs(channels: int) -> None:
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_fused_norm_is_pytorchs(channels: int, linear: bool, norm: str) -> None:
     compare(randomise(ConvNorm(8, channels, linear=linear, norm=norm)), apply, [maps(8)])
+
+
+@needs_compiler
+@pytest.mark.parametrize("channels", [*WIDTHS, 48, 144])
+def test_fused_norm_and_silu_are_pytorchs(channels: int) -> None:
+    layer = NormSilu(channels)
+    nn.init.normal_(layer.norm.bias)
+    layer.norm.weight.data = torch.linspace(0.1, 60.0, channels)  # as far as where exp(-z) leaves float32
+    compare(layer, apply, [maps(channels)])
 
 
 @needs_compiler

@@ -7,25 +7,25 @@ than one (measured; see the model card).
 from __future__ import annotations
 
 import math
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
-from ultralytics.data import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.modules.conv import Conv, DWConv
 from ultralytics.nn.tasks import DetectionModel
 
+from reidpipe.reid.fused import fusible, norm_act, use_fused
+
+from .loss import AlignedLoss
+from .tiling import TiledPictures
+
 ARCHITECTURE = Path(__file__).parent / "person_n.yaml"
-SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square upstream
-NATURAL = (0.9, 1.1)  # all others
-NATURAL_PREFIXES = ("hdk_", "synth", "pasted")
 HYPER: dict[str, Any] = {
     "optimizer": "AdamW", "lr0": 0.0015, "lrf": 0.02, "cos_lr": True, "momentum": 0.9, "weight_decay": 0.0005,
-    "warmup_epochs": 0.3, "nbs": 8, "batch": 8, "mosaic": 0.9, "scale": 0.55, "translate": 0.1, "degrees": 3.0,
-    "hsv_h": 0.015, "hsv_s": 0.6, "hsv_v": 0.5, "fliplr": 0.5, "close_mosaic": 1, "cache": "ram", "workers": 1,
+    "warmup_epochs": 0.02, "nbs": 16, "batch": 16, "close_mosaic": 0, "workers": 1,
     "amp": False, "deterministic": False, "plots": False, "val": False, "single_cls": True, "device": "cpu",
     "exist_ok": True, "seed": 1,
 }  # fmt: skip
@@ -42,8 +42,34 @@ def as_float(value: Any) -> Any:
     return value
 
 
+class FusedConv(Conv):  # type: ignore[misc]
+    """Convolution, batch norm, SiLU; in a bfloat16 training step the last two are one compiled kernel."""
+
+    fused = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Feature map (B, C, H, W) to feature map."""
+        x = self.conv(x)
+        if self.fused and fusible(x, self.bn):
+            return norm_act(x, self.bn, "silu" if isinstance(self.act, torch.nn.SiLU) else "none")
+        activated: torch.Tensor = self.act(self.bn(x))
+        return activated
+
+
 class PersonModel(DetectionModel):  # type: ignore[misc]
     """The detection model; in training its layers run in bfloat16, the loss stays in float32."""
+
+    def speed_up(self) -> str:
+        """Train with the compiled kernels; returns one line that says which, or why not."""
+        for layer in self.modules():
+            if type(layer) in (Conv, DWConv):  # the same parts with another forward pass
+                layer.__class__ = FusedConv
+        return use_fused(self)
+
+    def init_criterion(self) -> AlignedLoss:
+        """Our own loss, see :mod:`tools.detector.loss`."""
+        head = self.model[-1]
+        return AlignedLoss([float(stride) for stride in head.stride], head.reg_max)
 
     def predict(self, x: torch.Tensor, *args: Any, **options: Any) -> Any:
         """Forward pass of a (B, 3, H, W) batch."""
@@ -52,23 +78,6 @@ class PersonModel(DetectionModel):  # type: ignore[misc]
         with torch.autocast("cpu", torch.bfloat16):
             answer = super().predict(x, *args, **options)
         return as_float(answer)
-
-
-class StretchedDataset(YOLODataset):  # type: ignore[misc]
-    """The YOLO dataset with a random width per load: squeezed pictures get people of true and of odd proportions."""
-
-    def load_image(self, i: int, *args: Any, **options: Any) -> tuple[Any, tuple[int, int], tuple[int, int]]:
-        """Image ``i`` stretched by a random factor, longest side at most ``imgsz``; labels are relative: they hold."""
-        image, original, resized = super().load_image(i, *args, **options)
-        if not self.augment:
-            return image, original, resized
-        low, high = NATURAL if Path(self.im_files[i]).name.startswith(NATURAL_PREFIXES) else SQUEEZED
-        factor = math.exp(random.uniform(math.log(low), math.log(high)))
-        height, width = image.shape[0], image.shape[1] * factor
-        shrink = min(1.0, self.imgsz / max(height, width))
-        size = max(16, round(width * shrink)), max(16, round(height * shrink))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
-        return image, original, image.shape[:2]
 
 
 class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -86,22 +95,18 @@ class PersonTrainer(DetectionTrainer):  # type: ignore[misc]
             model.load_state_dict({name: value.float() if value.is_floating_point() else value
                                    for name, value in state.items()}, strict=True)  # fmt: skip
         model.to(memory_format=torch.channels_last)
+        print(model.speed_up())
         return model
 
-    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
-        """Training pictures are stretched at random; validation is ultralytics' own."""
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Training pictures are tiled anew each time; validation is ultralytics' own."""
         if mode != "train":
             return super().build_dataset(img_path, mode, batch)
-        return StretchedDataset(
-            img_path=img_path, imgsz=self.args.imgsz, batch_size=batch, augment=True, hyp=self.args, rect=False,
-            cache=self.args.cache, single_cls=True, stride=32, pad=0.0, prefix="train: ", task="detect",
-            classes=None, data=self.data, fraction=1.0,
-        )  # fmt: skip
+        return TiledPictures(Path(img_path).read_text().split(), self.args.imgsz)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Images to float 0..1, channels last."""
-        batch = super().preprocess_batch(batch)
-        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        """Images to float 0..1; they stay channels last."""
+        batch["img"] = batch["img"].float().div_(255)
         return batch
 
 

@@ -13,25 +13,25 @@ extern "C" {
 
 // One group of all pixels is batch norm, a group per image instance norm; kept (groups, 4, C).
 void fused_norm_forward(int channels, int groups, const bf16* x, int64_t pixels, const float* weight, const float* bias,
-                        double eps, double momentum, int relu, float* running_mean, float* running_variance,
-                        double* kept, bf16* y) {
+                        double eps, double momentum, int act, float* running_mean, float* running_variance,
+                        double* kept, bf16* slope, bf16* y) {
   const int64_t own = pixels / groups;
   for (int g = 0; g < groups; ++g) {
     const int64_t place = g * own * channels;
-    BY_WIDTH(norm_forward, channels, x + place, own, weight, bias, eps, momentum, relu, running_mean, running_variance,
-             kept + g * 4 * int64_t(channels), y + place)
+    norm_forward(channels, x + place, own, weight, bias, eps, momentum, act, running_mean, running_variance,
+                 kept + g * 4 * int64_t(channels), slope ? slope + place : nullptr, y + place);
   }
 }
 
-void fused_norm_backward(int channels, int groups, const bf16* x, const bf16* dy, int64_t pixels, const float* weight,
-                         const double* kept, int relu, float* dweight, float* dbias, bf16* dx) {
+void fused_norm_backward(int channels, int groups, const bf16* x, const bf16* dy, const bf16* slope, int64_t pixels,
+                         const float* weight, const double* kept, int act, float* dweight, float* dbias, bf16* dx) {
   const int64_t own = pixels / groups;
   std::vector<float> group_weight(channels), group_bias(channels);
   std::vector<double> weight_sum(channels, 0.0), bias_sum(channels, 0.0);
   for (int g = 0; g < groups; ++g) {
     const int64_t place = g * own * channels;
-    BY_WIDTH(norm_backward, channels, x + place, dy + place, own, weight, kept + g * 4 * int64_t(channels), relu,
-             group_weight.data(), group_bias.data(), dx + place)
+    norm_backward(channels, x + place, dy + place, slope ? slope + place : nullptr, own, weight,
+                  kept + g * 4 * int64_t(channels), act, group_weight.data(), group_bias.data(), dx + place);
     for (int c = 0; c < channels; ++c) {
       weight_sum[c] += group_weight[c];
       bias_sum[c] += group_bias[c];

@@ -193,8 +193,8 @@ void lite_forward(int channels, const bf16* x, int images, int height, int width
     for (int c = 0; c < C; ++c) taps[t * C + c] = depth[c * 9 + t];
   pointwise<Width>(channels, x, pixels, w.data(), reduced);
   depthwise<Width>(channels, reduced, images, height, width, taps.data(), filtered);
-  norm_forward<Width>(channels, filtered, pixels, weight, bias, eps, momentum, 1, running_mean, running_variance, kept,
-                      y);
+  norm_forward(channels, filtered, pixels, weight, bias, eps, momentum, RELU, running_mean, running_variance, kept,
+               nullptr, y);
 }
 
 template <class Width>
@@ -207,7 +207,7 @@ void lite_backward(int channels, const bf16* x, const bf16* reduced, const bf16*
   std::vector<float> taps(9 * C), dtaps(9 * C), dw(C * C);
   for (int t = 0; t < 9; ++t)
     for (int c = 0; c < C; ++c) taps[t * C + c] = depth[c * 9 + 8 - t];  // turned by 180 degrees
-  norm_backward<Width>(channels, filtered, dy, pixels, weight, kept, 1, dweight, dbias, dx);
+  norm_backward(channels, filtered, dy, nullptr, pixels, weight, kept, RELU, dweight, dbias, dx);
   depthwise_taps<Width>(channels, reduced, dx, images, height, width, dtaps.data());
   depthwise<Width>(channels, dx, images, height, width, taps.data(), spare);
   pointwise_weights<Width>(channels, x, spare, pixels, dw.data());

@@ -19,6 +19,20 @@ inline bf16 narrow(float value) {  // to nearest even; a NaN stays a NaN because
   return bf16((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// 1 / (1 + exp(-z)) to 3e-7, in plain arithmetic that vectorises: exp is 2 to the whole part times a polynomial of the rest.
+inline float sigmoid(float z) {
+  float power = z * -1.44269504f;
+  power = power < -126.0f ? -126.0f : power > 126.0f ? 126.0f : power;
+  const int32_t whole = int32_t(power + (power < 0.0f ? -0.5f : 0.5f));
+  const float rest = (power - float(whole)) * 0.69314718f;
+  const float series =
+      1.0f + rest * (1.0f + rest * (0.5f + rest * (1.0f / 6 + rest * (1.0f / 24 + rest * (1.0f / 120)))));
+  const int32_t bits = (whole + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, 4);
+  return 1.0f / (1.0f + series * scale);
+}
+
 // The number of channels, fixed at compile time where it is a usual one.
 template <int C> struct Fixed {
   static constexpr bool FIXED = true;
@@ -34,7 +48,9 @@ struct Free {
     case 16: FUNCTION<Fixed<16>>(CHANNELS, __VA_ARGS__); break; \
     case 24: FUNCTION<Fixed<24>>(CHANNELS, __VA_ARGS__); break; \
     case 32: FUNCTION<Fixed<32>>(CHANNELS, __VA_ARGS__); break; \
+    case 48: FUNCTION<Fixed<48>>(CHANNELS, __VA_ARGS__); break; \
     case 64: FUNCTION<Fixed<64>>(CHANNELS, __VA_ARGS__); break; \
+    case 80: FUNCTION<Fixed<80>>(CHANNELS, __VA_ARGS__); break; \
     case 96: FUNCTION<Fixed<96>>(CHANNELS, __VA_ARGS__); break; \
     case 128: FUNCTION<Fixed<128>>(CHANNELS, __VA_ARGS__); break; \
     default: FUNCTION<Free>(CHANNELS, __VA_ARGS__);             \
