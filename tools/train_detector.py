@@ -43,6 +43,7 @@ def parse() -> argparse.Namespace:
     train.add_argument("name")
     train.add_argument("settings", nargs="*", type=setting, help="ultralytics settings: time=1.0 imgsz=320 epochs=30")
     train.add_argument("--start", type=Path, help="checkpoint (.pt) or kept state dict (.pth) to start from")
+    train.add_argument("--network", help="architecture file of another size; ultralytics' own by name, yolo11n.yaml")
     resume = commands.add_parser("resume", help="go on with an interrupted stage")
     resume.add_argument("checkpoint", type=Path)
     export = commands.add_parser("export", help="write the ONNX file of a checkpoint (its EMA weights)")
@@ -91,7 +92,8 @@ def main() -> None:
     elif options.command == "train":
         from tools.detector.training import train
 
-        print(train(work, options.name, start=options.start, threads=options.threads, **dict(options.settings)))
+        settings = dict(options.settings) | ({"model": options.network} if options.network else {})
+        print(train(work, options.name, start=options.start, threads=options.threads, **settings))
     elif options.command == "resume":
         from tools.detector.training import resume
 

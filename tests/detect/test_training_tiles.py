@@ -74,7 +74,7 @@ def test_boxes_lie_around_what_is_drawn(names: list[str], monkeypatch: pytest.Mo
 def test_fine_layouts_show_more_and_smaller_people(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for side in (1, 4):
-        monkeypatch.setattr(tiling, "LAYOUTS", {side: 1.0})
+        monkeypatch.setattr(TiledPictures, "tiles_a_side", lambda _, chosen=side: chosen)
         random.seed(2)
         pictures = TiledPictures(names[:3], 256)
         boxes = [canvas(pictures[k % 3])[1] for k in range(20)]
@@ -84,6 +84,15 @@ def test_fine_layouts_show_more_and_smaller_people(names: list[str], monkeypatch
         )
     assert found[4][0] > 4 * found[1][0]
     assert found[4][1] < found[1][1] / 2
+
+
+def test_layouts_are_finer_on_larger_canvases(names: list[str]) -> None:
+    random.seed(3)
+    drawn = {size: np.bincount([TiledPictures(names, size).tiles_a_side() for _ in range(3000)]) for size in (320, 640)}
+    assert drawn[320][0] == drawn[640][0] == 0
+    assert len(drawn[320]) - 1 == 5  # 320 / 70 is 4.6
+    assert len(drawn[640]) - 1 == 9
+    assert drawn[320][1] / 3000 == pytest.approx(np.log(1.5) / np.log(320 / 70), abs=0.03)
 
 
 def test_batches_are_channels_last_and_name_the_picture_of_each_person(names: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Training pictures laid out as tiles: pieces of pictures at many sizes, so that a small canvas is full of people.
 
-Like mosaic (Bochkovskiy et al., arXiv 2004.10934), with one to sixteen tiles instead of four: fine layouts show people
-as far cameras see them, several dozen on one canvas. Each pixel is resized once; nothing is pasted, warped and cut.
+Like mosaic (Bochkovskiy et al., arXiv 2004.10934), with any square number of tiles instead of four: fine layouts show
+people as far cameras see them, several dozen on one canvas. Each pixel is resized once; nothing is pasted, warped and cut.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .geometry import Array
 SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square upstream
 NATURAL = (0.9, 1.1)  # all others
 NATURAL_PREFIXES = ("hdk_", "synth", "pasted")
-LAYOUTS = {1: 0.25, 2: 0.4, 3: 0.25, 4: 0.1}  # tiles a side: how often
-ZOOM = {1: (0.8, 2.0), 2: (0.9, 2.4), 3: (0.9, 2.4), 4: (0.9, 2.2)}  # of a picture that just fits its tile
+FINEST = 70  # px: side of the smallest tiles; sizes from there to the whole canvas are equally frequent by logarithm
+ZOOM = (0.85, 2.2)  # of a picture that just fits its tile
 AROUND_SOMEBODY = 0.7  # of the tiles that show a part of a picture, so many keep one person in view
 CUT_AWAY = 0.2  # a person of whom less is left at the edge of a tile gets no box
 TINY = 4.0  # px: nor who is lower than that
@@ -51,7 +51,7 @@ class TiledPictures(torch.utils.data.Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """``img`` uint8 (size, size, 3) RGB, ``bboxes`` (N, 4) relative centre x, centre y, width, height."""
         canvas = np.full((self.size, self.size, 3), GREY, np.uint8)
-        side = random.choices(list(LAYOUTS), list(LAYOUTS.values()))[0]
+        side = self.tiles_a_side()
         columns, rows = self._cuts(side), self._cuts(side)
         found = []
         first = random.randrange(side * side)
@@ -59,7 +59,7 @@ class TiledPictures(torch.utils.data.Dataset[dict[str, Any]]):
             row, column = divmod(number, side)
             left, right, top, bottom = columns[column], columns[column + 1], rows[row], rows[row + 1]
             chosen = index if number == first else random.randrange(len(self.names))
-            boxes = self._fill(canvas[top:bottom, left:right], chosen, random.uniform(*np.log(ZOOM[side])))
+            boxes = self._fill(canvas[top:bottom, left:right], chosen, random.uniform(*np.log(ZOOM)))
             found.append(boxes + np.array([left, top, left, top], np.float32))
         boxes = np.concatenate(found)
         targets = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1) / self.size
@@ -86,6 +86,10 @@ class TiledPictures(torch.utils.data.Dataset[dict[str, Any]]):
             labels = name.parent.parent / "labels" / f"{name.stem}.txt"
             self.kept[name] = read_picture(name), read_labels(labels)
         return self.kept[name]
+
+    def tiles_a_side(self) -> int:
+        """A random layout."""
+        return max(1, round(self.size / math.exp(random.uniform(math.log(FINEST), math.log(self.size)))))
 
     def _cuts(self, side: int) -> list[int]:
         """Edges of the tiles along one side, each inner one moved by up to a third of a tile."""
