@@ -1,7 +1,7 @@
 """Training pictures laid out as tiles: pieces of pictures at many sizes, so that a small canvas is full of people.
 
 Like mosaic (Bochkovskiy et al., arXiv 2004.10934), with any square number of tiles instead of four: fine layouts show
-people as far cameras see them, several dozen on one canvas. Each pixel is resized once; nothing is pasted, warped and cut.
+people as far cameras see them, several dozen on one canvas. Each pixel is resized once; nothing is pasted, warped, cut.
 """
 
 from __future__ import annotations
