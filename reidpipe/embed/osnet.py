@@ -68,7 +68,7 @@ class OSNetEmbedder:
         found = resolve(model, kind="embedder")
         given = {"color_order": color_order, "scale": scale, "mean": mean, "std": std, "input_size": input_size}
         self._session: Session = open_session(
-            found.path, backend=backend, threads=threads, device=device, precision=precision
+            found.path, backend=backend, threads=threads, device=device, precision=precision, split=True
         )
         self.facts: EmbedderFacts = read_facts(
             self._session,

@@ -45,9 +45,10 @@ class OnnxruntimeSession:
         return results
 
 
-def open_onnxruntime(path: Path, *, threads: int, device: str, precision: str) -> OnnxruntimeSession:
-    """Load an ONNX file; see ``open_session`` for the arguments."""
+def open_onnxruntime(path: Path, *, threads: int, device: str, precision: str, runs: int = 1) -> OnnxruntimeSession:
+    """Load an ONNX file; see ``open_session`` for the arguments, ``open_openvino`` for ``runs``."""
     del precision  # an ONNX file says itself in what it computes
+    del runs  # any number of threads may call a session; each run computes in its caller, with `threads` of help
     import onnxruntime as ort
 
     options = ort.SessionOptions()

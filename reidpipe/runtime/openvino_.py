@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ class OpenvinoSession:
 
     backend = "openvino"
 
-    def __init__(self, compiled: Any, metadata: Mapping[str, str]) -> None:
-        self._request = compiled.create_infer_request()
-        self._lock = threading.Lock()  # one request serves one run at a time
+    def __init__(self, compiled: Any, metadata: Mapping[str, str], *, runs: int = 1) -> None:
+        self._requests: SimpleQueue[Any] = SimpleQueue()  # the idle ones: a request serves one run at a time
+        for _ in range(runs):
+            self._requests.put(compiled.create_infer_request())
         self.inputs = tuple(_spec(port, f"input{i}") for i, port in enumerate(compiled.inputs))
         self.outputs = tuple(_spec(port, f"output{i}") for i, port in enumerate(compiled.outputs))
         self.metadata = metadata
@@ -33,14 +34,25 @@ class OpenvinoSession:
     def run(self, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
         """One array for each input -> one array for each output."""
         feed = {i: array for i, (_, array) in enumerate(zip(self.inputs, arrays, strict=True))}
-        with self._lock:
-            results = self._request.infer(feed, share_inputs=True, share_outputs=False)
+        request = self._requests.get()
+        try:
+            results = request.infer(feed, share_inputs=True, share_outputs=False)
             return [np.asarray(results[i]) for i in range(len(self.outputs))]
+        finally:
+            self._requests.put(request)
 
 
 @same_signal_stack()
-def open_openvino(path: Path, *, threads: int, device: str, precision: str) -> OpenvinoSession:
-    """Load an IR or ONNX file; see ``open_session`` for the arguments."""
+def open_openvino(path: Path, *, threads: int, device: str, precision: str, runs: int = 1) -> OpenvinoSession:
+    """Load an IR or ONNX file; see ``open_session`` for the arguments.
+
+    Args:
+        path: the file.
+        threads: for one run.
+        device: where it runs.
+        precision: in what it computes.
+        runs: how many may go on at the same time; more of them wait.
+    """
     import openvino as ov
 
     core = ov.Core()
@@ -54,12 +66,12 @@ def open_openvino(path: Path, *, threads: int, device: str, precision: str) -> O
     # Without the hint a CPU with bf16 units computes in bf16 and says nothing.
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     if name == "CPU":
-        settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+        settings |= {"INFERENCE_NUM_THREADS": threads * runs, "NUM_STREAMS": runs, "ENABLE_CPU_PINNING": False}
     try:
         compiled = core.compile_model(model, name, settings)
     except Exception as error:
         raise WeightsError(f"{path}: OpenVINO cannot compile it for {name} ({first_line(error)})") from error
-    return OpenvinoSession(compiled, _metadata(model, path))
+    return OpenvinoSession(compiled, _metadata(model, path), runs=runs)
 
 
 def _spec(port: Any, name: str) -> TensorSpec:
