@@ -17,13 +17,13 @@ import numpy as np
 
 from reidpipe.errors import ConfigError
 from reidpipe.evaluate.rank_lists import write_rank_lists
-from reidpipe.evaluate.rerank import rerank_distances
+from reidpipe.evaluate.rerank import rerank_blocks, rerank_distances
 from reidpipe.evaluate.retrieval import (
     Distances,
     Metric,
     RetrievalScores,
     pairwise_distances,
-    score_distances,
+    score_blocks,
     score_retrieval,
     score_single_shot,
 )
@@ -126,8 +126,9 @@ def _score(
     labels = (query.persons, query.cameras, gallery.persons, gallery.cameras)
     if name != "cuhk03" and not protocol.rerank:
         return score_retrieval(vectors[0], *labels[:2], vectors[1], *labels[2:], metric=protocol.metric)
-    distances = _distances(vectors, protocol)
-    return score_single_shot(distances, *labels) if name == "cuhk03" else score_distances(distances, *labels)
+    if name == "cuhk03":
+        return score_single_shot(_distances(vectors, protocol), *labels)
+    return score_blocks(rerank_blocks(*vectors, metric=protocol.metric), *labels)
 
 
 def _distances(vectors: tuple[Vectors, Vectors], protocol: Protocol) -> Distances:

@@ -7,6 +7,7 @@ All scores are fractions in 0..1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,17 +83,16 @@ def score_retrieval(
     _check(queries, query_persons, query_cameras, "query")
     _check(gallery, gallery_persons, gallery_cameras, "gallery")
     gallery = _unit(gallery) if metric == "cosine" else gallery
-    cmc = np.zeros(min(max_rank, len(gallery)))
-    precisions: list[NDArray[np.float64]] = []
-    for start in range(0, len(queries), chunk):
-        rows = slice(start, start + chunk)
-        distances = pairwise_distances(queries[rows], gallery, metric=metric)
-        same_person = query_persons[rows, None] == gallery_persons[None, :]
-        out = same_person & (query_cameras[rows, None] == gallery_cameras[None, :]) & (query_cameras[rows, None] >= 0)
-        hits, ap = _rank_rows(distances, same_person, out if exclude_same_camera else np.zeros_like(out), len(cmc))
-        cmc += hits
-        precisions.append(ap)
-    return _summary(cmc, np.concatenate(precisions) if precisions else np.zeros(0))
+    starts = range(0, len(queries), chunk)
+    return score_blocks(
+        (pairwise_distances(queries[start : start + chunk], gallery, metric=metric) for start in starts),
+        query_persons,
+        query_cameras,
+        gallery_persons,
+        gallery_cameras,
+        max_rank=max_rank,
+        exclude_same_camera=exclude_same_camera,
+    )
 
 
 def score_distances(
@@ -104,13 +104,43 @@ def score_distances(
     *,
     max_rank: int = 50,
     exclude_same_camera: bool = True,
+    chunk: int = 256,
 ) -> RetrievalScores:
-    """The same as :func:`score_retrieval` from a matrix `(Q, G)`, for instance after re-ranking."""
-    same_person = query_persons[:, None] == gallery_persons[None, :]
-    out = same_person & (query_cameras[:, None] == gallery_cameras[None, :]) & (query_cameras[:, None] >= 0)
-    out = out if exclude_same_camera else np.zeros_like(out)
-    cmc, precisions = _rank_rows(distances, same_person, out, min(max_rank, distances.shape[1]))
-    return _summary(cmc, precisions)
+    """The same as :func:`score_retrieval` from a matrix `(Q, G)`."""
+    return score_blocks(
+        (distances[start : start + chunk] for start in range(0, len(distances), chunk)),
+        query_persons,
+        query_cameras,
+        gallery_persons,
+        gallery_cameras,
+        max_rank=max_rank,
+        exclude_same_camera=exclude_same_camera,
+    )
+
+
+def score_blocks(
+    blocks: Iterable[Distances],
+    query_persons: Ids,
+    query_cameras: Ids,
+    gallery_persons: Ids,
+    gallery_cameras: Ids,
+    *,
+    max_rank: int = 50,
+    exclude_same_camera: bool = True,
+) -> RetrievalScores:
+    """The same from the rows of that matrix in order, some at a time, for instance as they are re-ranked."""
+    cmc = np.zeros(min(max_rank, len(gallery_persons)))
+    precisions: list[NDArray[np.float64]] = []
+    start = 0
+    for distances in blocks:
+        rows = slice(start, start + len(distances))
+        start = rows.stop
+        same_person = query_persons[rows, None] == gallery_persons[None, :]
+        out = same_person & (query_cameras[rows, None] == gallery_cameras[None, :]) & (query_cameras[rows, None] >= 0)
+        hits, ap = _rank_rows(distances, same_person, out if exclude_same_camera else np.zeros_like(out), len(cmc))
+        cmc += hits
+        precisions.append(ap)
+    return _summary(cmc, np.concatenate(precisions) if precisions else np.zeros(0))
 
 
 def score_single_shot(

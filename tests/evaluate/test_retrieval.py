@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from reidpipe.evaluate.rerank import rerank_distances
+from reidpipe.evaluate.rerank import rerank_blocks, rerank_distances
 from reidpipe.evaluate.retrieval import (
     Metric,
     RetrievalScores,
@@ -158,3 +160,72 @@ def test_rerank_equals_the_paper_with_sets() -> None:
     vectors = (centres[rng.integers(0, 6, 40)] + 0.7 * rng.standard_normal((40, 16))).astype(np.float32)
     fast = rerank_distances(vectors[:10], vectors[10:], k1=8, k2=3)
     np.testing.assert_allclose(fast, slow_rerank(vectors[:10], vectors[10:], 8, 3, 0.3), atol=1e-5)
+
+
+def dense_rerank(queries: np.ndarray, gallery: np.ndarray, k1: int, k2: int, metric: Metric) -> np.ndarray:
+    """The same with whole matrices, as most code of the field has it."""
+    everyone = np.concatenate([queries, gallery])
+    split, count = len(queries), len(everyone)
+    d = pairwise_distances(everyone, everyone, metric=metric)
+    np.fill_diagonal(d, 0.0)
+    d /= d.max(axis=1, keepdims=True)
+    order = np.argsort(d - np.eye(count), axis=1, kind="stable")  # itself first, also among its copies
+
+    def mutual(k: int) -> np.ndarray:
+        near = np.zeros((count, count), dtype=bool)
+        np.put_along_axis(near, order[:, : k + 1], True, axis=1)
+        return near & near.T
+
+    own, half = mutual(k1), mutual(round(k1 / 2))
+    shared = own.astype(np.int64) @ half.T
+    taken = own & (shared > 2 / 3 * half.sum(axis=1))
+    members = own | (taken.astype(np.int64) @ half > 0)
+    v = np.where(members, np.exp(-d), 0)
+    v /= v.sum(axis=1, keepdims=True)
+    v = v[order[:, :k2]].mean(axis=1)
+    overlap = np.array([np.minimum(row, v[split:]).sum(axis=1) for row in v[:split]])
+    final: np.ndarray = 0.7 * (1 - overlap / (2 - overlap)) + 0.3 * d[:split, split:]
+    return final
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(("k1", "k2", "copies"), [(20, 6, 1), (7, 1, 1), (20, 6, 30), (400, 3, 1)])
+def test_rerank_in_blocks_equals_the_dense_formula(metric: Metric, k1: int, k2: int, copies: int) -> None:
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((40, 32))
+    vectors = centres[rng.integers(0, 40, 240)] + 0.8 * rng.standard_normal((240, 32))
+    copied = vectors[np.arange(240) // copies].astype(np.float32)  # more equal distances than neighbours
+    asked = np.arange(240) % 4 == 0
+    queries, gallery = copied[asked], copied[~asked]
+    wanted = dense_rerank(queries, gallery, k1, k2, metric)
+    found = rerank_distances(queries, gallery, k1=k1, k2=k2, metric=metric)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+    for block in (1, 13, 1000):
+        parts = list(rerank_blocks(queries, gallery, k1=k1, k2=k2, metric=metric, block=block))
+        assert [len(part) for part in parts[:-1]] == [block] * (len(parts) - 1)
+        np.testing.assert_allclose(np.concatenate(parts), wanted, atol=2e-6)
+
+
+def test_rerank_memory_does_not_grow_with_the_square() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.standard_normal((6000, 16), dtype=np.float32)
+    tracemalloc.start()
+    rows = sum(len(part) for part in rerank_blocks(vectors[:200], vectors[200:], block=32))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows == 200
+    assert peak < 6000 * 6000  # a quarter of one float32 matrix (N, N)
+
+
+def test_rerank_without_queries() -> None:
+    assert rerank_distances(np.zeros((0, 4), np.float32), np.ones((3, 4), np.float32)).shape == (0, 3)
+
+
+def test_retrieval_score_from_a_matrix_does_not_depend_on_the_chunk() -> None:
+    rng = np.random.default_rng(5)
+    distances = rng.random((50, 70), dtype=np.float32)
+    labels = [rng.integers(0, high, size) for high, size in ((9, 50), (3, 50), (9, 70), (3, 70))]
+    one, many = (score_distances(distances, *labels, chunk=chunk) for chunk in (7, 1000))
+    np.testing.assert_array_equal(one.cmc, many.cmc)
+    assert one.mean_ap == pytest.approx(many.mean_ap, abs=1e-12)
