@@ -25,9 +25,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--output", type=Path, default=Path("runs/reid/ablation"))
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     add_budget(parser)
     options = parser.parse_args()
-    recipe, budget = read(options.recipe), budget_of(options)
+    recipe, budget = read(options.recipe, options.set), budget_of(options)
     base = get_spec(recipe.get("model", "osnet_x0_25"))
     specs = {f"T={count}": base.model_copy(update={"streams": count}) for count in STREAMS}
     specs |= {name: base.model_copy(update={"fusion": name}) for name in FUSIONS if name != "unified"}

@@ -56,7 +56,8 @@ def scene(width: int, height: int, count: int) -> tuple[Image, Boxes]:
 
 def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> None:
     embedder = OSNetEmbedder(options.embedder, threads=options.threads, backend=options.backend)
-    session = open_session(resolve(options.embedder).path, threads=options.threads, backend=options.backend)
+    file = resolve(options.embedder).path
+    session = open_session(file, threads=options.threads, backend=options.backend, split=True)
     size = embedder.facts.input_size[::-1]
     batch = by_hand(image, boxes, size)
     prepare = np.empty_like(batch)
@@ -67,8 +68,9 @@ def bench_embedder(options: argparse.Namespace, image: Image, boxes: Boxes) -> N
         "by hand: cv2, numpy, onnxruntime": lambda: plain(session, image, boxes, size),
     }
     show(f"embedder, {len(boxes)} boxes of a {image.shape[1]}x{image.shape[0]} picture", rows, options.rounds)
-    engines = other_engines(options, {session.backend: session})
-    for count in (1, 8, 32):
+    whole = open_session(file, threads=options.threads, backend=options.backend)
+    engines = other_engines(options, {session.backend: session, f"{session.backend}, batch whole": whole})
+    for count in options.batches:
         crops = np.repeat(batch[:1], count, axis=0)
         show(
             f"net at batch {count}",
@@ -91,11 +93,16 @@ def other_engines(options: argparse.Namespace, engines: dict[str, Session]) -> d
         engines = {"torch eager": TorchSession(net, threads=options.threads), **engines}
     if options.openvino:
         for precision in ("f32", "bf16"):
-            engines[f"openvino {precision}"] = open_session(
-                resolve(options.embedder).path, threads=options.threads, backend="openvino", precision=precision
-            )
+            for split, words in ((True, ""), (False, ", batch whole")):
+                engines[f"openvino {precision}{words}"] = open_session(
+                    resolve(options.embedder).path,
+                    threads=options.threads,
+                    backend="openvino",
+                    precision=precision,
+                    split=split,
+                )
     for file in options.also:
-        engines[file.name] = open_session(file, threads=options.threads)
+        engines[file.name] = open_session(file, threads=options.threads, split=True)
     return engines
 
 
@@ -167,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--openvino", action="store_true", help="OpenVINO beside it, in f32 and bf16")
     parser.add_argument("--size", type=int, nargs=2, default=(1920, 1080), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--boxes", type=int, default=10)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--backend", default="auto")

@@ -31,8 +31,8 @@ def main() -> None:
     options = _parser().parse_args()
     found = {seed: search_seed(options, seed, budget_of(options, "search_")) for seed in options.seeds}
     show_patterns(found)
-    recipe, budget = read(options.recipe), budget_of(options, "train_")
-    base = get_spec(read(options.search_recipe).get("base", "osnet_x0_25"))
+    recipe, budget = read(options.recipe, options.set), budget_of(options, "train_")
+    base = get_spec(read(options.search_recipe, options.search_set).get("base", "osnet_x0_25"))
     ain = base.model_copy(update={"norms": AIN, "stem_norm": "instance", "layout": "ain"})
     specs = {"OSNet": base, "OSNet-AIN": ain} | {f"child of seed {seed}": spec for seed, spec in found.items()}
     runs: dict[str, Run] = {}
@@ -49,7 +49,7 @@ def search_seed(options: argparse.Namespace, seed: int, budget: Budget) -> OSNet
     if finished.is_file() and json.loads(finished.read_text()) == budget:
         return get_spec(output / "child.yaml")
     print(f"search with seed {seed}: {budget}", flush=True)
-    recipe = {**read(options.search_recipe), "seed": seed, "output": str(output), "budget": budget}
+    recipe = {**read(options.search_recipe, options.search_set), "seed": seed, "output": str(output), "budget": budget}
     child = search(parse_search_config(recipe))
     finished.write_text(json.dumps(budget))
     return child
@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     data = "../shared/data/reid"
     parser.add_argument("--exam", nargs="+", default=[f"viper={data}/viper", f"grid={data}/grid"], metavar="SET=FOLDER")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe")
+    parser.add_argument("--search-set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the search recipe")
     add_budget(parser, "search-")
     add_budget(parser, "train-")
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ def budget_of(options: argparse.Namespace, name: str = "") -> Budget:
     return {"images": images} if images is not None else {"seconds": seconds}
 
 
-def read(path: Path) -> dict[str, Any]:
-    return read_recipe(path)
+def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    return read_recipe(path, overrides=changes)
 
 
 def train_run(recipe: dict[str, Any], spec: OSNetSpec, output: Path, budget: Budget) -> Run:

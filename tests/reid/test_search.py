@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,25 @@ def test_search_writes_a_child_that_trains(people: Path) -> None:
     assert [row["images"] for row in rows] == [12, 24]
     assert set(rows[0]["weights"]) == {"conv2.0", "conv2.1", "conv3.0", "conv3.1", "conv4.0", "conv4.1"}
     build_osnet(first)(torch.randn(2, 3, 64, 32)).sum().backward()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_search_trains_in_the_precision_of_the_recipe(
+    people: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    forward = SearchNet.forward
+
+    def watched(net: SearchNet, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = forward(net, x)
+        seen.add(out.dtype)
+        return out
+
+    monkeypatch.setattr(SearchNet, "forward", watched)
+    search(config(people, precision=precision))
+    assert seen == {torch.bfloat16 if precision == "bf16" else torch.float32}
+    first = json.loads((people / "out" / "log.jsonl").read_text().splitlines()[0])
+    assert ("kernels" in first) == (precision == "bf16")
 
 
 def test_search_budget_is_divided_into_the_epochs(people: Path) -> None:
