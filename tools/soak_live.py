@@ -4,11 +4,12 @@
 
 Detections and vectors are made up, everything else is real: mailboxes, scheduler, tracker, pooler, online association,
 sinks with rotation. All that is remembered has a bound, and those bounds are reached in the first tenth. Prints memory,
-open files, threads and milliseconds per picture (of the clock, and of the processor) for each tenth, the latter also as
-a multiple of a small fixed task (``yards``) that is timed again and again between the pictures: what else the machine
-does slows both alike. At the end it prints how steeply memory grew over the second half, in MB for an hour of the
-cameras' time, with the limits between which that lies with 95 %, and the same for all but the first tenth. The samples
-are written to ``memory.jsonl`` as they come: hours of the cameras, MB.
+open files, threads and milliseconds per picture (of the clock, and of the processor) for each tenth, the latter also by
+stage, and as a multiple of a small fixed task (``yards``) that is timed again and again between the pictures: what else
+the machine does slows both alike. ``yards_trend`` is how much they grow from the second tenth to the last, with 95 %
+limits, by a line through all samples. At the end it prints how steeply memory grew over the second half, in MB for an
+hour of the cameras' time, with the limits between which that lies with 95 %, and the same for all but the first tenth.
+The samples are written to ``memory.jsonl`` as they come: hours of the cameras, MB.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,13 +45,15 @@ from reidpipe.source.wallclock import RunClock
 from reidpipe.stages import SourceInfo
 from reidpipe.track.bytetrack import ByteTrack
 from reidpipe.types import Boxes, Detections, Frame, Image, Vectors
-from tools.slopes import slope
+from tools.slopes import Slope, slope
 
 FPS = 10.0
 STAY_S = 6.0
 PEOPLE = 300
 """Who comes again and again; a second camera sees them at another time."""
 SAMPLES = 400
+YARDS_EACH = 3
+"""The yardstick is laid so often for each sample."""
 DIM = 64
 IMAGE = np.zeros((240, 320, 3), np.uint8)
 LOOKS = np.random.default_rng(0).normal(size=(PEOPLE, DIM)).astype(np.float32)
@@ -122,18 +127,34 @@ class Calm(Governor):
         return Level()
 
 
+class Clocked(Pipeline):
+    """Knows what each stage took of the processor, too."""
+
+    cpu: Counter[str]
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        begun = time.thread_time()
+        with super().timed(name):
+            yield
+        self.cpu[name] += time.thread_time() - begun
+
+
 class Soak(LiveRun):
     """A run that feeds its own cameras before each step, in its own thread, and measures."""
 
     tenths: list[dict[str, float]]
     memory: list[tuple[float, float]]
+    costs: list[tuple[float, float]]
     sizes: dict[str, int]
     telling = False
 
     def measure(self, cameras: list[FastCamera], frames: int) -> None:
-        self.fast, self.total, self.tenths, self.memory = cameras, frames, [], []
+        self.fast, self.total, self.tenths, self.memory, self.costs = cameras, frames, [], [], []
         self._last = (time.perf_counter(), time.process_time(), 0)
+        self._sampled = self._last[1:]
         self._yards: list[float] = []
+        self._stages = Counter[str]()
 
     def _housekeeping(self, now: float, outputs: Any) -> None:
         for camera in self.fast:
@@ -146,7 +167,7 @@ class Soak(LiveRun):
             if self.telling:
                 with (self._folder / "memory.jsonl").open("a") as samples:
                     samples.write(json.dumps(self.memory[-1]) + "\n")
-            self._yards.append(yardstick())
+            self._cost(simulated_h, done)
         if done >= (len(self.tenths) + 1) * self.total // 10 and len(self.tenths) < 10:
             wall, cpu, before = self._last
             self._last = (time.perf_counter(), time.process_time(), done)
@@ -155,10 +176,21 @@ class Soak(LiveRun):
             yards = cpu_ms / max(1000 * float(np.mean(self._yards)), 1e-9) if self._yards else 0.0
             self._yards.clear()
             spent = {"ms": (self._last[0] - wall) * each, "cpu_ms": cpu_ms, "yards": yards}
+            stages, self._stages = self._stages, self._pipeline.cpu.copy()
+            spent |= {f"{name}_ms": (total - stages[name]) * each for name, total in self._stages.items()}
             self.tenths.append({"frames": done, "hours": simulated_h, **spent, **resources()})
             if self.telling:
                 print(json.dumps(self.tenths[-1]), flush=True)
         super()._housekeeping(now, outputs)
+
+    def _cost(self, simulated_h: float, done: int) -> None:
+        """What a picture took since the last sample, in yards."""
+        cpu, (before_s, before) = time.process_time(), self._sampled
+        laid = [yardstick() for _ in range(YARDS_EACH)]
+        self._yards += laid
+        if done > before:
+            self.costs.append((simulated_h, (cpu - before_s) / (done - before) / float(np.mean(laid))))
+        self._sampled = (time.process_time(), done)
 
     def _finish(self, outputs: Any) -> None:
         self.sizes = sizes(self._pipeline, outputs)
@@ -205,22 +237,32 @@ def resources() -> dict[str, float]:
 
 
 def soak(
-    frames: int, out: Path, *, cameras: int = 4, identities: int = 50, tracks: int = 100, telling: bool = False
+    frames: int,
+    out: Path,
+    *,
+    cameras: int = 4,
+    identities: int = 50,
+    tracks: int = 100,
+    reviews: bool = True,
+    telling: bool = False,
 ) -> Soak:
-    """Run it; ``frames`` over all cameras."""
+    """Run it; ``frames`` over all cameras; without ``reviews`` the associator thinks about nobody twice."""
     clock = RunClock()
     names = [f"cam{number}" for number in range(cameras)]
     fast = [FastCamera(name, frames // cameras, clock) for name in names]
     ids = itertools.count(1)
     visitors = Visitors()
     pooler = RationedPooler(QualityPooler())
-    pipeline = Pipeline(
+    pipeline = Clocked(
         detector=visitors,
         embedder=visitors,
         tracker=lambda: RenumberedTracker(ByteTrack(), partial(next, ids)),
         pooler=pooler,
-        associator=OnlineAssociator(max_identities=identities, review_tracklets=tracks),
+        associator=OnlineAssociator(
+            max_identities=identities, review_tracklets=tracks, **({} if reviews else {"review_s": 0.0})
+        ),
     )
+    pipeline.cpu = Counter()
     config = Config.load(
         overrides=[f"live.max_tracks={tracks}", "live.rotate_mb=2", "live.keep_files=3", "live.report_s=0.5"]
     )
@@ -237,19 +279,30 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200_000)
     parser.add_argument("--tracks", type=int, default=100, help="remembered")
     parser.add_argument("--identities", type=int, default=50, help="remembered")
+    parser.add_argument("--no-reviews", action="store_true", help="the associator thinks about nobody twice")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     settle_allocator()  # as the command does
     bounds = {"tracks": arguments.tracks, "identities": arguments.identities}
-    run = soak(arguments.frames, arguments.out, **bounds, telling=True)
+    run = soak(arguments.frames, arguments.out, **bounds, reviews=not arguments.no_reviews, telling=True)
     print(json.dumps(run.sizes))
     print(json.dumps(verdict(run.tenths)))
+    print(f"yards_trend, last to second tenth: {trend(run.costs)}")
     for part, late in (
         ("the second half", run.memory[SAMPLES // 2 :]),
         ("all but the first tenth", run.memory[SAMPLES // 10 :]),
     ):
         hours, megabytes = map(list, zip(*late, strict=True))
         print(f"memory, MB an hour over {part}, with 95 % limits: {slope(hours, megabytes)}")
+
+
+def trend(costs: list[tuple[float, float]]) -> Slope:
+    """Last to second tenth, by a line through what each picture after the first tenth took, in yards."""
+    late = costs[len(costs) // 10 :]
+    hours, yards = map(list, zip(*late, strict=True))
+    grown, reach = slope(hours, yards), 8 / 9 * (hours[-1] - hours[0])  # from the middle of one to that of the other
+    begin = float(np.median(yards)) - grown.value * reach / 2
+    return Slope(*(1 + one * reach / begin for one in grown))
 
 
 def verdict(tenths: list[dict[str, float]]) -> dict[str, float]:

@@ -3,9 +3,9 @@ r"""A real live run for as long as told: real clips over a real RTSP server, the
     python tools/soak_rtsp.py --minutes 20 --out /tmp/soak a.mp4 b.mp4
 
 Prints a line every half minute: memory, what the C allocator has in use, open files, threads, pictures, age. At the end
-the share of pictures that each camera's drops were, and how steeply each of these grew over the second half, an hour,
-with the limits between which that lies with 95 %. What a run remembers of people is bounded, but it may take hours
-until it is full; lower bounds show the rest of the memory:
+the share of pictures that each camera's drops were, and how steeply each of these grew after the warm-up (``--warm-up``
+minutes, half of the time unless told), an hour, with the limits between which that lies with 95 %. What a run remembers
+of people is bounded, but it may take hours until it is full; lower bounds show the rest of the memory:
 
     --set live.max_tracks=50 --set live.max_identities=50 \
     --set associate.name=online --set associate.review_tracklets=50
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import threading
 import time
@@ -26,7 +27,7 @@ import av
 from reidpipe.config import Config
 from reidpipe.live import run_live
 from reidpipe.live.rtsp import RtspServer, clip, why_not
-from reidpipe.live.trim import settle_allocator
+from reidpipe.live.trim import give_back_memory, settle_allocator
 from tools.slopes import slope
 from tools.soak_live import resources
 
@@ -80,17 +81,22 @@ def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> l
     out.mkdir(parents=True, exist_ok=True)
     long = [lengthened(path, out / f"{number}.mp4", 60 * minutes + 60) for number, path in enumerate(clips)]
     mounts: dict[str, dict[str, Any]] = {f"/{number}": {"launch": clip(path)} for number, path in enumerate(long)}
-    rows: list[dict[str, Any]] = []
+    samples = out / "samples.jsonl"  # not in memory: it is what is measured
+    samples.unlink(missing_ok=True)
     stop = threading.Event()
     begun = time.monotonic()
 
     def watch() -> None:
-        while not stop.wait(EVERY_S):
+        for number in itertools.count(1):
+            if stop.wait(EVERY_S):
+                return
             live = json.loads((out / "run" / "run.json").read_text()).get("live", {})
             seen = sum(camera["processed"] for camera in live.get("cameras", {}).values())
+            give_back_memory()  # as the run does every half minute: what is free is nobody's growth
             row = {"s": round(time.monotonic() - begun), **resources(), **allocator(), "processed": seen}
-            rows.append(row)
-            if len(rows) % TELL_EVERY == 0:
+            with samples.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            if number % TELL_EVERY == 0:
                 print(json.dumps(row | {"age_p99_s": live.get("age_p99_s")}), flush=True)
 
     with RtspServer(mounts) as server:
@@ -101,7 +107,7 @@ def soak(clips: list[Path], out: Path, minutes: float, settings: list[str]) -> l
     cameras = json.loads((out / "run" / "run.json").read_text())["live"]["cameras"]
     shares = [camera["dropped"] / max(camera["received"], 1) for camera in cameras.values()]
     print(json.dumps({"dropped": [round(share, 3) for share in shares], "spread": round(max(shares) - min(shares), 3)}))
-    return rows
+    return [json.loads(line) for line in samples.read_text().splitlines()]
 
 
 def main() -> None:
@@ -110,13 +116,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--warm-up", type=float, default=None, help="minutes that are not judged; half of all")
     arguments = parser.parse_args()
     settle_allocator()  # as the command does
     reason = why_not()
     if reason is not None:
         raise SystemExit(reason)
     rows = soak(arguments.clips, arguments.out, arguments.minutes, arguments.set)
-    late = rows[len(rows) // 2 :]
+    cut_s = 60 * (arguments.minutes / 2 if arguments.warm_up is None else arguments.warm_up)
+    late = [row for row in rows if row["s"] >= cut_s]
     hours = [row["s"] / 3600 for row in late]
     for name in late[0] if len(late) > 20 else ():
         if name not in ("s", "processed"):

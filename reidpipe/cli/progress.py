@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["console_progress", "print_summary", "stop_on_signals"]
 
 PLAIN_EVERY_S = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -147,23 +149,48 @@ class JsonLines:
 @contextmanager
 def stop_on_signals(*, as_json: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, so that a run can end in order; a second one ends it at once."""
-    stop = threading.Event()
+    stop, told = threading.Event(), threading.Event()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if told.is_set():
             raise KeyboardInterrupt
+        told.set()
         stop.set()
         if as_json:
             JsonLines().note("stopping, finishing what is open (again to stop at once)")
         else:
             sys.stderr.write("\nreidpipe: stopping, finishing what is open (again to stop at once)\n")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
-        yield stop
+        with _set_at_once(stop):
+            yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _set_at_once(stop: threading.Event) -> Iterator[None]:
+    """Handlers run between two lines of Python, and a net on a busy machine takes seconds: a thread is told sooner."""
+    ours, theirs = socket.socketpair()
+
+    def listen() -> None:
+        while number := ours.recv(1):
+            if number[0] in _SIGNALS:
+                stop.set()
+
+    theirs.setblocking(False)
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        theirs.close()  # ends the thread
+        listener.join()
+        ours.close()
 
 
 def print_summary(result: RunResult, *, quiet: bool, as_json: bool = False) -> None:

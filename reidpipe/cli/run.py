@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from reidpipe.recorded import RunResult
 
 __all__ = ["run_command"]
+
+_EXIT_INTERRUPTED = 130
 
 
 class LogForm(StrEnum):
@@ -171,27 +175,44 @@ def _follow(
     """Run, show how it goes, say what came out."""
     from reidpipe.cli.progress import console_progress, print_summary, stop_on_signals
 
-    run = _runner(sources, realtime=realtime, roster=config.live.cameras)
+    live = _is_live(sources, realtime=realtime, roster=config.live.cameras)
+    run = _live_run(realtime=realtime) if live else _recorded_run()
     with stop_on_signals(as_json=as_json) as stop, console_progress(quiet=quiet, as_json=as_json) as progress:
         result = run(sources, out, config=config, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet, as_json=as_json)
-    if result.status == "interrupted":
-        raise typer.Exit(130)
+    code = _EXIT_INTERRUPTED if result.status == "interrupted" else 0
+    if live and stop.is_set():
+        _leave(code)
+    if code:
+        raise typer.Exit(code)
 
 
-def _runner(sources: list[str], *, realtime: bool, roster: str | None) -> Callable[..., RunResult]:
-    """The live run when any source is live, or is to be played as if it were, or a file names cameras."""
+def _is_live(sources: list[str], *, realtime: bool, roster: str | None) -> bool:
+    """True when any source is live, or is to be played as if it were, or a file names cameras."""
     from reidpipe.source.names import is_live, split_name
 
-    if realtime or roster is not None or any(is_live(split_name(source)[1]) for source in sources):
-        from reidpipe.live import run_live
-        from reidpipe.live.trim import settle_allocator
+    return realtime or roster is not None or any(is_live(split_name(source)[1]) for source in sources)
 
-        settle_allocator()
-        return partial(run_live, realtime=realtime)
+
+def _live_run(*, realtime: bool) -> Callable[..., RunResult]:
+    from reidpipe.live import run_live
+    from reidpipe.live.trim import settle_allocator
+
+    settle_allocator()
+    return partial(run_live, realtime=realtime, cut=partial(os._exit, _EXIT_INTERRUPTED))
+
+
+def _recorded_run() -> Callable[..., RunResult]:
     from reidpipe.recorded import run
 
     return run
+
+
+def _leave(code: int) -> None:
+    """End the process now: to take nets, decoders and threads apart takes seconds on a busy machine."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _store(path: Path | None, retain: str | None) -> dict[str, Any]:

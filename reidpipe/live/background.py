@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
+from reidpipe.live.ending import Ending
 from reidpipe.stages import Associator
 from reidpipe.types import Link, TrackKey, Tracklet
 
@@ -14,6 +15,8 @@ __all__ = ["BackgroundAssociator"]
 
 _MOST_WAITING = 10_000
 _MOST_GONE = 1000
+_CLOSE_S = 30.0
+_HURRIED_S = 2.0
 
 
 class BackgroundAssociator:
@@ -25,14 +28,16 @@ class BackgroundAssociator:
     Args:
         associator: does the work.
         close_s: longest wait at the end, seconds.
+        ending: of the run: one that was told to stop waits no longer than two seconds after that. None: nobody says so.
 
     Attributes:
         unfinished: the end came before everything was decided.
     """
 
-    def __init__(self, associator: Associator, *, close_s: float = 1.5) -> None:
+    def __init__(self, associator: Associator, *, close_s: float = _CLOSE_S, ending: Ending | None = None) -> None:
         self._associator = associator
         self._close_s = close_s
+        self._ending = ending
         self._changed = threading.Condition()
         self._waiting: OrderedDict[TrackKey, Tracklet] = OrderedDict()
         self._time_s: float | None = None
@@ -88,8 +93,11 @@ class BackgroundAssociator:
             self._closing = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(self._close_s)
+            patience = self._close_s if self._ending is None else self._ending.seconds(self._close_s, by=_HURRIED_S)
+            self._thread.join(patience)
             self.unfinished = self.unfinished or self._thread.is_alive()
+        if self.unfinished and self._ending is not None:
+            self._ending.leave_out("who is who of some tracks")
         with self._changed:
             self._raise()
             return self._taken()

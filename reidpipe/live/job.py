@@ -20,6 +20,7 @@ from reidpipe.live.board import Board
 from reidpipe.live.closing import report_at_end
 from reidpipe.live.control import CameraDesk
 from reidpipe.live.desk import Desk
+from reidpipe.live.ending import Ending
 from reidpipe.live.lineup import Lineup
 from reidpipe.live.outputs import Outputs, open_outputs
 from reidpipe.live.overload import Governor, Level
@@ -49,6 +50,7 @@ _LINEUP_EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
 _INFO_EVERY_S = 60.0
 _TRIM_EVERY_S = 30.0
+_PICTURES_BY_S = 3.0
 
 
 class LiveRun:
@@ -68,6 +70,7 @@ class LiveRun:
         governor: Governor | None = None,
         stream: Lines | None = None,
         keeping: Keeping | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self._stream, self._keeping = stream, keeping
         self._config = config
@@ -78,6 +81,7 @@ class LiveRun:
         self._clock = clock
         self._progress = progress
         self._stop = stop or threading.Event()
+        self._ending = ending or Ending(self._stop, progress.note)
         self._scheduler = Scheduler(
             tuple(self._cameras.values()), max_batch=config.live.max_batch, step_s=config.live.step_s
         )
@@ -97,7 +101,8 @@ class LiveRun:
         self._desk = Desk()
         self._gone: deque[int] = deque(maxlen=1000)
         counting = self._scheduler, self._tally, self._governor
-        self._record = Record(folder, config, pipeline, *counting, keeping, lineup, self._failures)
+        told = self._failures, self._ending.left_out
+        self._record = Record(folder, config, pipeline, *counting, keeping, lineup, *told)
 
     def run(self) -> RunResult:
         """Until stopped. run.json is written first and last, however it ends."""
@@ -106,7 +111,9 @@ class LiveRun:
         try:
             with ExitStack() as stack:
                 outputs = self._open_outputs()
-                stack.callback(outputs.close)
+                stack.callback(outputs.close, self._ending)
+                self._ending.at_once = self._stop_cameras
+                self._ending.at_last = partial(self._cut_off, outputs)
                 self._serve(stack, outputs)
                 self._progress.phase("live", dict.fromkeys(self._cameras))
                 left = partial(self._left, outputs=outputs)
@@ -124,7 +131,8 @@ class LiveRun:
         status: Literal["complete", "interrupted"] = "interrupted" if cut_short else "complete"
         self._record.write(status, outputs, self._people)
         if self._config.output.report and outputs is not None:
-            problem = report_at_end(self._folder, tracks=len(outputs.memory), hurry=self._stop.is_set())
+            self._ending.doing = "report.html"
+            problem = report_at_end(self._folder, tracks=len(outputs.memory), ending=self._ending)
             if problem is not None:
                 self._progress.note(problem)
         return self._record.result(status, outputs, self._people)
@@ -201,7 +209,7 @@ class LiveRun:
         )
 
     def _loop(self, outputs: Outputs) -> None:
-        duration_s = self._config.source.duration_s
+        self._ending.doing, duration_s = "the last pictures", self._config.source.duration_s
         while not self._stop.is_set():
             now = self._beat = time.monotonic()
             if duration_s is not None and self._record.uptime_s >= duration_s:
@@ -351,9 +359,19 @@ class LiveRun:
         outputs.memory.closed(self._pipeline.take_closed())
         outputs.memory.end_camera(name)
 
+    def _stop_cameras(self) -> None:
+        close_cameras(tuple(self._cameras.values()), within_s=self._ending.seconds(1.0, by=1.0))
+
+    def _cut_off(self, outputs: Outputs) -> None:
+        """There is no time to end in order: what is written already stays."""
+        with suppress(SinkError):
+            self._record.write("interrupted", outputs, self._people)
+
     def _finish(self, outputs: Outputs) -> None:
         """Cameras first, so that nothing new comes; then what is open is decided and written."""
-        close_cameras(self._cameras.values())
+        self._ending.doing = "who is who of the last tracks"
+        outputs.end_pictures()
+        self._stop_cameras()
         now_s = self._clock.now()
         outputs.memory.offer_all()
         links = self._pipeline.close()
@@ -363,9 +381,12 @@ class LiveRun:
         for name in self._cameras:
             outputs.events.end_camera(name, now_s)
         self._tell_drops(outputs)
+        self._ending.doing = "identities.json"
         with self._pipeline.timed("write"):
             names = {} if self._keeping is None else self._keeping.names()
-            self._people = outputs.memory.write(self._folder, names=names)
+            hurried = partial(self._ending.is_too_late, "pictures of some people", by=_PICTURES_BY_S)
+            self._people = outputs.memory.write(self._folder, names=names, hurried=hurried)
+        self._ending.doing = "the last lines and the video"
 
     def _raise_when_all_failed(self) -> None:
         if self._failures and len(self._failures) == len(self._cameras) and not self._stop.is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,18 +144,26 @@ class Memory:
         if self._thumbnails is not None:
             self._thumbnails.forget([key])
 
-    def write(self, folder: Path, *, names: Mapping[int, str] | None = None) -> int:
+    def write(
+        self, folder: Path, *, names: Mapping[int, str] | None = None, hurried: Callable[[], bool] | None = None
+    ) -> int:
         """Write ``identities.json`` and what belongs to it; returns the number of identities.
 
         Args:
             folder: of the run.
             names: global id -> name, for those who have one.
+            hurried: from the first True on identities are written without pictures.
 
         Raises:
             SinkError: it cannot be written.
         """
         return write_identities(
-            folder, self._tracklets.values(), self._links.values(), thumbnails=self._thumbnails, names=names
+            folder,
+            self._tracklets.values(),
+            self._links.values(),
+            thumbnails=self._thumbnails,
+            names=names,
+            hurried=hurried,
         )
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from reidpipe.associate.diary import Album
 from reidpipe.config import Config
 from reidpipe.errors import SinkError
+from reidpipe.live.ending import Ending
 from reidpipe.live.memory import Memory
 from reidpipe.live.recorder import Recorder
 from reidpipe.settings import LiveSettings
@@ -23,6 +24,8 @@ from reidpipe.types import FrameResult
 __all__ = ["Outputs", "open_outputs"]
 
 _MB = 1_000_000
+_LINES_S, _LINES_BY_S = 2.0, 3.5
+_VIDEO_S, _VIDEO_BY_S = 3.0, 3.5
 
 
 class Outputs:
@@ -57,7 +60,7 @@ class Outputs:
             stream = StdoutWriter()
         with ExitStack() as stack:
             if recorder is not None:
-                stack.callback(recorder.close)
+                stack.callback(recorder.end)
             self._frames = stack.enter_context(closing(_spool(folder / "frames.jsonl", settings)))
             self._event_lines = stack.enter_context(closing(_spool(folder / "events.jsonl", settings)))
             self._remote = [
@@ -110,12 +113,18 @@ class Outputs:
             # No room for a thumbnail: the run goes on without this one; the spools tell of the disk.
             return
 
-    def close(self) -> None:
-        """Write what waits, for two seconds at most."""
-        for spool in self._spools:
-            spool.end()
+    def end_pictures(self) -> None:
+        """No picture comes any more; does not wait."""
         if self._recorder is not None:
             self._recorder.end()
+
+    def close(self, ending: Ending) -> None:
+        """Write what waits: lines for two seconds at most, video for three; less where the end of the run says so."""
+        self.end_pictures()
+        for spool in self._spools:
+            spool.end(ending.seconds(_LINES_S, by=_LINES_BY_S))
+        if self._recorder is not None and not self._recorder.close(ending.seconds(_VIDEO_S, by=_VIDEO_BY_S)):
+            ending.leave_out("the index of recorded video (it plays all the same)")
         self._stack.close()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,7 @@ class Record:
         keeping: The store of the run, or None.
         lineup: The cameras of the run, which come and go.
         failures: Why a camera was given up, by its name; changes likewise.
+        left_out: What the end of the run had no time for; changes likewise.
     """
 
     def __init__(
@@ -49,10 +51,13 @@ class Record:
         keeping: Keeping | None,
         lineup: Lineup,
         failures: Mapping[str, str],
+        left_out: Sequence[str],
     ) -> None:
         self._folder, self._config, self._pipeline = folder, config, pipeline
         self._scheduler, self._tally, self._governor, self._keeping = scheduler, tally, governor, keeping
         self._lineup, self._cameras, self._failures = lineup, lineup.running, failures
+        self._left_out = left_out
+        self._writing = threading.Lock()
         self._started = datetime.now(UTC)
         self._begun = time.monotonic()
 
@@ -62,11 +67,15 @@ class Record:
         return time.monotonic() - self._begun
 
     def write(self, status: Status, outputs: Outputs | None, people: int, *, error: str | None = None) -> None:
-        """Write run.json anew.
+        """Write run.json anew; from any thread.
 
         Raises:
             SinkError: It cannot be written.
         """
+        with self._writing:
+            self._write(status, outputs, people, error)
+
+    def _write(self, status: Status, outputs: Outputs | None, people: int, error: str | None) -> None:
         reports = [
             SourceReport(
                 name,
@@ -89,7 +98,7 @@ class Record:
             stage_seconds=self._pipeline.seconds,
             wall_s=self.uptime_s,
             error=error,
-            warnings=list(warnings_of(self._failures, self._cameras, outputs)),
+            warnings=self._warnings(outputs),
             live=self._tally.info(
                 level=self._governor.number,
                 lost_lines=0 if outputs is None else outputs.lost_lines,
@@ -104,9 +113,12 @@ class Record:
             CameraResult(name, self._scheduler.frames(name), self._tally.tracks[name], seen.get(name, 0))
             for name in self._cameras
         )
-        warnings = tuple(warnings_of(self._failures, self._cameras, outputs))
+        warnings = tuple(self._warnings(outputs))
         known = self._counts(outputs, people).get("identities_known_before")
         return RunResult(self._folder, status, people, cameras, warnings, dict(self._pipeline.seconds), known)
+
+    def _warnings(self, outputs: Outputs | None) -> list[str]:
+        return list(warnings_of(self._failures, self._cameras, outputs, self._left_out))
 
     def _counts(self, outputs: Outputs | None, people: int) -> dict[str, int]:
         counts = {**self._pipeline.counts, "identities": people}

@@ -96,10 +96,18 @@ class Recorder:
             self._closing = True
             self._changed.notify()
 
-    def close(self) -> None:
-        """``end``, for three seconds at most; a file not finished by then is a ``.part``, and plays all the same."""
+    def close(self, within_s: float = _CLOSE_S) -> bool:
+        """``end``, and wait; a file not finished by then is a ``.part``, and plays all the same.
+
+        Args:
+            within_s: longest wait, seconds.
+
+        Returns:
+            True when every file is finished.
+        """
         self.end()
-        self._thread.join(_CLOSE_S)
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from reidpipe.build import build_embedder, fitted
 from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.keeping import Keeping
+from reidpipe.live.ending import Ending
 from reidpipe.live.job import LiveRun
 from reidpipe.live.lineup import Lineup
 from reidpipe.live.roster import Roster
@@ -34,6 +35,7 @@ def run_live(
     realtime: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    cut: Callable[[], None] | None = None,
 ) -> RunResult:
     """Follow people through live cameras until stopped, or until every camera has ended.
 
@@ -47,27 +49,31 @@ def run_live(
         force: replace the results of an earlier run in ``out``.
         realtime: play recordings as if they were cameras.
         progress: told about every picture.
-        stop: set it from another thread or a signal handler to end the run in order, within five seconds.
+        stop: set it from another thread or a signal handler to end the run in order, within five seconds. What there
+            is no time for is left out, and told in the log and in run.json.
+        cut: called in another thread when the end takes longer all the same; made to end the process. What was written
+            until then is valid, and run.json says ``interrupted``. None: the end takes as long as it takes.
 
     Raises:
         ReidpipeError: a setting, a model or the folder is not usable, or a stage failed on the way (what was written so
             far is valid, and run.json says ``failed``), or every camera was given up.
     """
     config = fitted(live_config(config or Config.load()))
+    progress, stop = progress or Silent(), stop or threading.Event()
     with ExitStack() as stack:
+        ending = stack.enter_context(Ending(stop, progress.note, cut=cut))
         clock = RunClock()
         lineup = _lineup(list(map(str, sources)), config, clock=clock, realtime=realtime)
         cameras = tuple(lineup.running.values())
-        stack.callback(lambda: close_cameras(lineup.running.values()))  # those that came later, too
-        progress = progress or Silent()
+        stack.callback(lambda: close_cameras(lineup.running.values(), within_s=ending.seconds(1.0, by=1.0)))
         embedder = build_embedder(config)
         keeping = Keeping(config, embedder, progress)
         stack.callback(keeping.close)
-        pipeline, rations = build_stages(config, lineup.names, embedder=embedder, keeping=keeping)
+        pipeline, rations = build_stages(config, lineup.names, embedder=embedder, keeping=keeping, ending=ending)
         recordings = [camera.info.uri for camera in cameras if camera.info.frame_count is not None]
         folder = prepare_folder(out, overwrite=force, inputs=[*recordings, *config.detect.files.values()])
         parts = lineup, pipeline, rations, folder, clock, progress, stop
-        return LiveRun(config, *parts, keeping=keeping).run()
+        return LiveRun(config, *parts, keeping=keeping, ending=ending).run()
 
 
 def _lineup(sources: list[str], config: Config, *, clock: RunClock, realtime: bool) -> Lineup:

@@ -13,6 +13,7 @@ from reidpipe.config import Config
 from reidpipe.errors import ConfigError
 from reidpipe.keeping import Keeping, run_note
 from reidpipe.live.background import BackgroundAssociator
+from reidpipe.live.ending import Ending
 from reidpipe.live.scheduler import LiveCamera
 from reidpipe.live.stages import RationedPooler, RenumberedTracker
 from reidpipe.pipeline import Pipeline
@@ -114,7 +115,12 @@ def open_camera(
 
 
 def build_stages(
-    config: Config, names: Sequence[str], *, embedder: Embedder | None = None, keeping: Keeping | None = None
+    config: Config,
+    names: Sequence[str],
+    *,
+    embedder: Embedder | None = None,
+    keeping: Keeping | None = None,
+    ending: Ending | None = None,
 ) -> tuple[Pipeline, RationedPooler]:
     """The stages, with ids that are never given twice and embeddings that can be rationed.
 
@@ -123,6 +129,7 @@ def build_stages(
         names: of the cameras.
         embedder: made before; None: made here.
         keeping: the store, if there is one.
+        ending: of the run, for what takes long at its end.
     """
     store = {}
     if keeping is not None:
@@ -140,17 +147,17 @@ def build_stages(
         embedder=embedder or build_embedder(config),
         tracker=lambda: RenumberedTracker(make(), partial(next, ids)),
         pooler=pooler,
-        associator=BackgroundAssociator(build_associator(config, **store)),
+        associator=BackgroundAssociator(build_associator(config, **store), ending=ending),
         camera_watch=stage_class("camera", "flow"),
     )
     return pipeline, pooler
 
 
-def close_cameras(cameras: Iterable[LiveCamera]) -> None:
-    """All at once, within a second: none waits for another one's FFmpeg."""
+def close_cameras(cameras: Iterable[LiveCamera], *, within_s: float = _CLOSE_S) -> None:
+    """All at once, within a second: none waits for another one's FFmpeg. What lasts longer ends by itself."""
     threads = [threading.Thread(target=camera.close, daemon=True) for camera in cameras]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + _CLOSE_S
+    deadline = time.monotonic() + within_s
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

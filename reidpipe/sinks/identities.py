@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def write_identities(
     *,
     thumbnails: ThumbnailKeeper | None = None,
     names: Mapping[int, str] | None = None,
+    hurried: Callable[[], bool] | None = None,
 ) -> int:
     """Write ``identities.json`` (schema ``reidpipe.identities/1``), ``identities.npz`` and ``thumbnails/``.
 
@@ -44,6 +45,7 @@ def write_identities(
         links: decisions in order; of two for one key the later counts.
         thumbnails: where the pictures are; None: no thumbnails.
         names: global id -> what a user calls that person, for those who have a name.
+        hurried: asked before each identity; from the first True on, they are written without pictures.
 
     Returns:
         How many identities there are.
@@ -56,6 +58,8 @@ def write_identities(
     people = _by_identity(tracklets, decided)
     records = []
     for global_id in sorted(people):
+        if thumbnails is not None and hurried is not None and hurried():
+            thumbnails = None
         pictures = _save_thumbnails(path, global_id, people[global_id], thumbnails)
         record = _identity(global_id, people[global_id], decided, pictures)
         if names and global_id in names:

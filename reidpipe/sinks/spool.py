@@ -163,16 +163,16 @@ class LineSpool:
             self._queue.append(line)
             self._changed.notify()
 
-    def end(self) -> None:
+    def end(self, within_s: float = _CLOSE_S) -> None:
         """Take nothing more and write what waits; does not wait itself. Several spools can end at the same time."""
         with self._changed:
             if not self._closing:
                 self._closing = True
-                self._deadline = time.monotonic() + _CLOSE_S
+                self._deadline = time.monotonic() + within_s
             self._changed.notify()
 
     def close(self) -> None:
-        """``end``, for two seconds at most; what is left then is lost and counted. May be called twice."""
+        """``end``, for two seconds or as ``end`` said; what is left then is lost and counted. May be called twice."""
         self.end()
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
         with self._changed:

@@ -326,31 +326,6 @@ def test_run_live_ends_with_a_report(tmp_path: Path, fakes: Callable[..., None])
     assert not (tmp_path / "none" / "report.html").exists()
 
 
-def test_run_live_leaves_a_large_report_for_later_when_told_to_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fakes: Callable[..., None]
-) -> None:
-    from reidpipe.live import closing
-
-    clip = write_video(tmp_path / "a.mp4", frames=10, fps=20)
-    out = tmp_path / "out"
-    run_live([clip], out, config=QUICK, realtime=True)
-    (out / "report.html").unlink()
-    assert closing.report_at_end(out, tracks=1, hurry=True, patience_s=60.0) is None
-    (out / "report.html").unlink()
-    over = threading.Event()
-    with monkeypatch.context() as slow:
-        slow.setattr(closing, "build_report", lambda _: over.wait(60))
-        assert "reidpipe report" in str(closing.report_at_end(out, tracks=1, hurry=True, patience_s=0.05))
-        over.set()
-    assert "reidpipe report" in str(closing.report_at_end(out, tracks=10_000, hurry=True))
-    monkeypatch.setattr(closing, "_MOST_BYTES", 10)
-    assert "reidpipe report" in str(closing.report_at_end(out, tracks=1, hurry=True))
-    assert not (out / "report.html").exists()
-    assert closing.report_at_end(out, tracks=1, hurry=False) is None
-    (out / "run.json").write_text("{")
-    assert "no report" in str(closing.report_at_end(out, tracks=1, hurry=False))
-
-
 def test_run_live_refuses_a_priority_for_no_camera(tmp_path: Path, fakes: Callable[..., None]) -> None:
     clip = write_video(tmp_path / "a.mp4", frames=2)
     with pytest.raises(ConfigError, match="'gate', which there is not: a"):
