@@ -35,7 +35,7 @@ from reidpipe.embed.osnet import OSNetEmbedder
 from reidpipe.find.ranking import compare
 from reidpipe.pool.memory import POOLING, unit
 from reidpipe.synth.world import World
-from reidpipe.types import Ids, Image, TrackKey, Tracklet
+from reidpipe.types import Ids, Image, TrackKey, Tracklet, Vectors
 from reidpipe.weights import model_sha256, resolve
 
 Wide = NDArray[np.float64]
@@ -147,26 +147,34 @@ def synthetic() -> Iterator[list[Crop]]:
         yield crops
 
 
-def track(name: str, crops: Sequence[Crop], net: OSNetEmbedder) -> Domain:
-    """One tracklet for each stay of a person in a camera."""
+def embed(crops: Sequence[Crop], net: OSNetEmbedder) -> Vectors:
+    """Vectors of crops, float32 ``(N, D)``."""
     vectors = []
     for start in range(0, len(crops), 32):
         images = [crop.image for crop in crops[start : start + 32]]
         vectors += net.embed(images, [np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32) for i in images])
+    return np.concatenate(vectors)
+
+
+def group(name: str, crops: Sequence[Crop], vectors: Vectors) -> Domain:
+    """One tracklet for each stay of a person in a camera."""
     rows: dict[tuple[int, int, int], list[tuple[float, int]]] = {}
     for i, crop in enumerate(crops):
         rows.setdefault((crop.person, crop.camera, crop.stay), []).append((crop.time_s, i))
     people, tracklets = [], []
     for number, ((person, camera, _), stay) in enumerate(sorted(rows.items())):
-        own = np.concatenate([vectors[i] for _, i in sorted(stay)])
-        pooled = unit(POOLING["gem"](own.astype(np.float64), np.ones(len(own))))
-        times = np.asarray([time_s for time_s, _ in sorted(stay)])
-        quality = len(own) / (len(own) + 1.0)
-        key = TrackKey(f"c{camera}", number)
-        first_s, last_s = float(times[0]), float(times[-1])
-        tracklets.append(Tracklet(key, pooled, len(own), quality, first_s, last_s, True, own, prototype_times_s=times))
+        times, own = zip(*sorted(stay), strict=True)
+        tracklets.append(tracklet(TrackKey(f"c{camera}", number), vectors[list(own)], np.asarray(times)))
         people.append(person)
     return Domain(name, np.asarray(people), tracklets)
+
+
+def tracklet(key: TrackKey, vectors: Vectors, times_s: Wide) -> Tracklet:
+    """A track of crops ``(N, D)``, in order of time."""
+    pooled = unit(POOLING["gem"](vectors.astype(np.float64), np.ones(len(vectors))))
+    count, first_s, last_s = len(vectors), float(times_s[0]), float(times_s[-1])
+    quality = count / (count + 1.0)
+    return Tracklet(key, pooled, count, quality, first_s, last_s, True, vectors, prototype_times_s=times_s)
 
 
 def scenes(domain: Domain, likeness: Likeness) -> Iterator[tuple[Scene, Ids]]:
@@ -295,7 +303,7 @@ def main() -> None:
     for name in args.model:
         found = resolve(name, kind="embedder")
         net = OSNetEmbedder(name, threads=1)
-        domains = [track(kind, some[0], net) for kind, some in kinds.items()]
+        domains = [group(kind, some[0], embed(some[0], net)) for kind, some in kinds.items()]
         everybody = [t for domain in domains for t in domain.tracklets]
         centre = np.stack([t.vector for t in everybody]).astype(np.float64).mean(axis=0)
         table, lines = fit_domains(domains, centre)

@@ -1,7 +1,10 @@
 """Tracklets -> people: agglomeration over a sparse graph of log-odds, with hard constraints, then local improvement.
 
-Maximises the correlation-clustering score (Bansal et al., Machine Learning 2004): the sum of the log-odds of all pairs
-in one group. Pairs that are not in the graph count ``floor``. Deterministic: ties go to the lower index.
+Whether two groups are one person is one question, however many pairs of tracklets there are between them: what is known
+before looking counts once, and the evidence as often as it is independent. What makes two pictures of one person differ
+is mostly in the one or the other (half hidden, the light), so the mean over the pairs of ``a`` and ``b`` tracklets is
+known as well as that of ``2 a b / (a + b)`` independent pairs. Pairs that are not in the graph count ``floor``.
+Deterministic: ties go to the lower index.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ class Graph:
     Attributes:
         size: number of tracklets N.
         pairs: int64 ``(E, 2)``, i < j, each pair once.
-        odds: float64 ``(E,)``: natural log of P(same person) / P(different people) of each pair.
-        floor: the same for every pair that is not listed; below 0.
+        odds: float64 ``(E,)``: natural log of how much likelier each pair is of one person than of two.
+        floor: the same for every pair that is not listed; with the prior below 0.
         weights: float64 ``(N,)`` above 0: how much each tracklet's word counts.
+        prior: log-odds before looking that two are one person.
     """
 
     size: int
@@ -38,6 +42,12 @@ class Graph:
     odds: NDArray[np.float64]
     floor: float
     weights: NDArray[np.float64]
+    prior: float = 0.0
+
+
+def independent(a: float, b: float) -> float:
+    """How many independent pairs the pairs between ``a`` and ``b`` tracklets are worth; 1 for one and one."""
+    return 2.0 * a * b / (a + b)
 
 
 def cluster(
@@ -56,7 +66,7 @@ def cluster(
             group.
         passes: most rounds of local improvement.
         alone: ``(N,)`` at least 0: log-odds against each tracklet being alone in its group. Those that end up alone
-            join the group of the highest mean log-odds, if that is above minus this, and nothing forbids it.
+            join the group of the highest log-odds, if they are above minus this, and nothing forbids it.
         owners: ``(N,)`` identity of those that are known already, -1 for the others: those of one identity share a
             group, those of two never do.
     """
@@ -74,7 +84,9 @@ class _Groups:
 
     def __init__(self, graph: Graph, spans: Sequence[Span]) -> None:
         self.floor = graph.floor
+        self.prior = graph.prior
         self.weight: list[float] = graph.weights.tolist()
+        self.square = [weight * weight for weight in self.weight]
         self.presence = [Presence() for _ in spans]
         for presence, span in zip(self.presence, spans, strict=True):
             presence.add(*span)
@@ -84,10 +96,12 @@ class _Groups:
             self.near[i][j] = self.near[j][i] = (odds * both, both)
 
     def mean(self, i: int, j: int) -> float:
-        """Average log-odds between two groups, pairs outside the graph at the floor."""
+        """Log-odds that two groups are one person, for each independent pair; pairs outside the graph at the floor."""
         total, seen = self.near[i][j]
-        both = self.weight[i] * self.weight[j]
-        return (total + (both - seen) * self.floor) / both
+        one, other = self.weight[i], self.weight[j]
+        mean = (total + (one * other - seen) * self.floor) / (one * other)
+        # Of weights w, the mean is as good as that of (sum w)^2 / sum w^2 equal ones (Kish 1965).
+        return mean + self.prior / independent(one * one / self.square[i], other * other / self.square[j])
 
     def merge(self, i: int, j: int) -> None:
         """Group j goes into group i."""
@@ -99,6 +113,7 @@ class _Groups:
             self.near[i][k] = self.near[k][i] = (mine[0] + total, mine[1] + seen)
         self.near[j] = {}
         self.weight[i] += self.weight[j]
+        self.square[i] += self.square[j]
         self.presence[i].merge(self.presence[j])
 
     def part(self, i: int, j: int) -> None:
@@ -107,7 +122,7 @@ class _Groups:
 
 
 def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> Ids:
-    """Average linkage: always merge the two groups of the highest mean log-odds, while it is above 0."""
+    """Average linkage: always merge the two groups of the highest log-odds, while they are above 0."""
     groups = _Groups(graph, spans)
     version = [0] * graph.size
     parent = np.arange(graph.size)
@@ -148,7 +163,7 @@ def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> I
 
 
 def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int, fixed: Sequence[int]) -> Ids:
-    """Move single tracklets, or exchange two that stand in each other's way, while the total score grows."""
+    """Move single tracklets, or exchange two that stand in each other's way, while that fits better."""
     state = _State(graph, spans, labels)
     for _ in range(passes):
         moved = False
@@ -173,6 +188,7 @@ class _State:
 
     def __init__(self, graph: Graph, spans: Sequence[Span], labels: Ids) -> None:
         self.floor = graph.floor
+        self.prior = graph.prior
         self.spans = spans
         self.weight: list[float] = graph.weights.tolist()
         self.label: list[int] = labels.tolist()
@@ -181,6 +197,7 @@ class _State:
             self.edges[i][j] = self.edges[j][i] = odds
         self.members: dict[int, set[int]] = {}
         self.mass: dict[int, float] = {}
+        self.square: dict[int, float] = {}
         self.presence: dict[int, Presence] = {}
         for i, group in enumerate(self.label):
             self._put(i, group)
@@ -189,32 +206,44 @@ class _State:
         self.label[i] = group
         self.members.setdefault(group, set()).add(i)
         self.mass[group] = self.mass.get(group, 0.0) + self.weight[i]
+        self.square[group] = self.square.get(group, 0.0) + self.weight[i] ** 2
         self.presence.setdefault(group, Presence()).add(*self.spans[i])
 
     def _take(self, i: int) -> None:
         group = self.label[i]
         self.members[group].remove(i)
         self.mass[group] -= self.weight[i]
+        self.square[group] -= self.weight[i] ** 2
         self.presence[group].remove(*self.spans[i])
         if not self.members[group]:
-            del self.members[group], self.mass[group], self.presence[group]
+            del self.members[group], self.mass[group], self.square[group], self.presence[group]
 
     def gains(self, i: int) -> dict[int, float]:
-        """What tracklet i adds to each group it has an edge into (its own: to the others in it)."""
+        """Log-odds that tracklet i belongs to each group it has an edge into (its own: to the others in it)."""
         above: dict[int, float] = {}
         for j, odds in self.edges[i].items():
             group = self.label[j]
             above[group] = above.get(group, 0.0) + self.weight[j] * (odds - self.floor)
-        own = self.label[i]
-        above.setdefault(own, 0.0)
-        scale = self.weight[i]
-        return {
-            group: scale * (extra + self.floor * (self.mass[group] - (scale if group == own else 0.0)))
-            for group, extra in above.items()
-        }
+        above.setdefault(self.label[i], 0.0)
+        return {group: self._odds(extra, group, i) for group, extra in above.items()}
+
+    def _odds(self, extra: float, group: int, *without: int) -> float:
+        """Log-odds of one tracklet to a group; ``extra``: the sum of its odds above the floor, times weights."""
+        gone = [self.weight[k] for k in without if self.label[k] == group]
+        mass = self.mass[group] - sum(gone)
+        if len(gone) == len(self.members[group]):
+            return 0.0
+        square = self.square[group] - sum(weight * weight for weight in gone)
+        return independent(1.0, mass * mass / square) * (extra / mass + self.floor) + self.prior
+
+    def _without(self, i: int, group: int, j: int) -> float:
+        """Log-odds that tracklet i belongs to a group that j has left."""
+        others = ((k, self.edges[i].get(k, self.floor)) for k in self.members.get(group, ()) if k not in (i, j))
+        extra = sum(self.weight[k] * (odds - self.floor) for k, odds in others)
+        return self._odds(extra, group, i, j) if group in self.members else 0.0
 
     def better_place(self, i: int) -> bool:
-        """Move tracklet i where it adds most; True when it moved."""
+        """Move tracklet i where it fits best; True when it moved."""
         gains = self.gains(i)
         own = self.label[i]
         here = gains.pop(own)
@@ -225,7 +254,7 @@ class _State:
                 self._take(i)
                 self._put(i, group)
                 return True
-            if self._exchange(i, group, gain - here):
+            if self._exchange(i, group, here):
                 return True
         if here < -1e-9 and len(self.members[own]) > 1:
             self._take(i)
@@ -234,21 +263,18 @@ class _State:
         return False
 
     def join_if(self, i: int, limit: float) -> None:
-        """Tracklet i, which is alone, joins the group of the highest mean log-odds above a limit that has room."""
-        means = {
-            group: gain / (self.weight[i] * self.mass[group])
-            for group, gain in self.gains(i).items()
-            if group != self.label[i]
-        }
-        for group, mean in sorted(means.items(), key=lambda item: (-item[1], item[0])):
-            if mean <= limit:
+        """Tracklet i, which is alone, joins the group of the highest log-odds above a limit that has room."""
+        gains = self.gains(i)
+        del gains[self.label[i]]
+        for group, gain in sorted(gains.items(), key=lambda item: (-item[1], item[0])):
+            if gain <= limit:
                 return
             if self.presence[group].free(*self.spans[i]):
                 self._take(i)
                 self._put(i, group)
                 return
 
-    def _exchange(self, i: int, group: int, gain: float) -> bool:
+    def _exchange(self, i: int, group: int, here: float) -> bool:
         """Put i into a group by taking out the one member that is in its way, if that pays."""
         camera, first_s, last_s = self.spans[i]
         blocking = [
@@ -260,17 +286,13 @@ class _State:
             return False
         (j,) = blocking
         own = self.label[i]
-        gains = self.gains(j)
-        between = self.weight[i] * self.weight[j] * self.edges[i].get(j, self.floor)
-        loss = gains[group]
+        gain, loss = self._without(i, group, j), self.gains(j)[group]
         # j goes where i leaves, when it fits there, or else stands alone.
-        there = gains.get(own, self.weight[j] * self.floor * self.mass[own]) - between
-        self._take(j)
-        fits = len(self.members.get(own, ())) > 1 and self._fits_without(j, own, i)
-        better = fits and there > 0
-        if gain - between - loss + (there if better else 0.0) <= 1e-9:
-            self._put(j, group)
+        there = self._without(j, own, i)
+        better = there > 0 and len(self.members[own]) > 1 and self._fits_without(j, own, i)
+        if gain - here - loss + (there if better else 0.0) <= 1e-9:
             return False
+        self._take(j)
         self._take(i)
         self._put(i, group)
         self._put(j, own if better else self._unused())

@@ -136,7 +136,8 @@ def _group(scene: Scene, weighed: Weighed, doubt: Wide) -> Ids:
     pairs, odds = weighed.pairs, weighed.odds
     # Edges near the floor say no more than no edge at all.
     kept = odds > weighed.floor + 0.3 if len(pairs) > 100_000 else np.ones(len(pairs), np.bool_)
-    graph = Graph(len(scene), pairs[kept], odds[kept], weighed.floor, scene.quality)
+    prior = weighed.prior
+    graph = Graph(len(scene), pairs[kept], odds[kept] - prior, weighed.floor - prior, scene.quality, prior)
     spans = [(t.key.camera, t.first_s, t.last_s) for t in scene.tracklets]
     return cluster(graph, spans, alone=doubt, owners=scene.owners)
 

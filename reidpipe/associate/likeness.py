@@ -20,7 +20,16 @@ from reidpipe.associate.calibrate import Calibration
 from reidpipe.errors import WeightsError
 from reidpipe.weights import model_sha256, resolve
 
-__all__ = ["LIKENESS_SCHEMA", "UNKNOWN", "Likeness", "likeness_file", "likeness_of", "read_likeness", "run_likeness"]
+__all__ = [
+    "LIKENESS_SCHEMA",
+    "UNKNOWN",
+    "Likeness",
+    "likeness_file",
+    "likeness_from",
+    "likeness_of",
+    "read_likeness",
+    "run_likeness",
+]
 
 LIKENESS_SCHEMA = "reidpipe.likeness/1"
 
@@ -108,7 +117,7 @@ def run_likeness(run: Mapping[str, Any]) -> Likeness:
             here = UNKNOWN
         if here.facts() == dict(said):
             centre = here.centre
-    return _likeness(said, centre, str(said["source"]))
+    return likeness_from(said, centre, str(said["source"]))
 
 
 def read_likeness(path: Path) -> tuple[Likeness, str]:
@@ -122,7 +131,7 @@ def read_likeness(path: Path) -> tuple[Likeness, str]:
         if table["schema"] != LIKENESS_SCHEMA:
             raise ValueError(f"schema is {table['schema']!r}, not {LIKENESS_SCHEMA!r}")
         centre = np.asarray(table["centre"], dtype=np.float64)
-        found = _likeness(table, centre, path.name)
+        found = likeness_from(table, centre, path.name)
         sha256 = str(table["model_sha256"])
         above = (found.spread, found.steadiness, *(one.slope for one in (found.cosine, *found.shared, found.photo)))
         if centre.ndim != 1 or not len(centre) or not np.isfinite(centre).all() or not all(x > 0 for x in above):
@@ -133,7 +142,12 @@ def read_likeness(path: Path) -> tuple[Likeness, str]:
     return found, sha256
 
 
-def _likeness(table: Mapping[str, Any], centre: NDArray[np.float64] | None, source: str) -> Likeness:
+def likeness_from(table: Mapping[str, Any], centre: NDArray[np.float64] | None, source: str) -> Likeness:
+    """From the numbers of a likeness file.
+
+    Raises:
+        KeyError, ValueError, TypeError: something is missing or no number.
+    """
     one, two = (_calibration(pair) for pair in table["shared"])
     return Likeness(
         cosine=_calibration(table["cosine"]),
