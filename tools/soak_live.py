@@ -9,19 +9,23 @@ stage, and as a multiple of a small fixed task (``yards``) that is timed again a
 the machine does slows both alike. ``yards_trend`` is how much they grow from the second tenth to the last, with 95 %
 limits, by a line through all samples. At the end it prints how steeply memory grew over the second half, in MB for an
 hour of the cameras' time, with the limits between which that lies with 95 %, and the same for all but the first tenth.
-The samples are written to ``memory.jsonl`` as they come: hours of the cameras, MB.
+The samples are written to ``memory.jsonl`` as they come: hours of the cameras, MB. With ``--calls`` it counts the calls
+of functions for each picture instead, Python's and those in C: what the machine does has no part in that, so a few
+pictures tell what many would cost. It prints the functions that are called more often in the last tenth than in the
+second, and times are then those of the profiler.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import itertools
 import json
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -130,7 +134,7 @@ class Calm(Governor):
 class Clocked(Pipeline):
     """Knows what each stage took of the processor, too."""
 
-    cpu: Counter[str]
+    cpu: defaultdict[str, float]
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -146,15 +150,18 @@ class Soak(LiveRun):
     tenths: list[dict[str, float]]
     memory: list[tuple[float, float]]
     costs: list[tuple[float, float]]
+    calls: list[dict[str, float]]
+    clocked: Clocked
+    profile: cProfile.Profile | None = None
     sizes: dict[str, int]
     telling = False
 
     def measure(self, cameras: list[FastCamera], frames: int) -> None:
-        self.fast, self.total, self.tenths, self.memory, self.costs = cameras, frames, [], [], []
+        self.fast, self.total, self.tenths, self.memory, self.costs, self.calls = cameras, frames, [], [], [], []
         self._last = (time.perf_counter(), time.process_time(), 0)
         self._sampled = self._last[1:]
         self._yards: list[float] = []
-        self._stages = Counter[str]()
+        self._stages = defaultdict[str, float](float)
 
     def _housekeeping(self, now: float, outputs: Any) -> None:
         for camera in self.fast:
@@ -176,8 +183,11 @@ class Soak(LiveRun):
             yards = cpu_ms / max(1000 * float(np.mean(self._yards)), 1e-9) if self._yards else 0.0
             self._yards.clear()
             spent = {"ms": (self._last[0] - wall) * each, "cpu_ms": cpu_ms, "yards": yards}
-            stages, self._stages = self._stages, self._pipeline.cpu.copy()
+            stages, self._stages = self._stages, self.clocked.cpu.copy()
             spent |= {f"{name}_ms": (total - stages[name]) * each for name, total in self._stages.items()}
+            if self.profile is not None:
+                self.calls.append(called(self.profile, done - before))
+                spent["calls"] = sum(self.calls[-1].values())
             self.tenths.append({"frames": done, "hours": simulated_h, **spent, **resources()})
             if self.telling:
                 print(json.dumps(self.tenths[-1]), flush=True)
@@ -195,6 +205,19 @@ class Soak(LiveRun):
     def _finish(self, outputs: Any) -> None:
         self.sizes = sizes(self._pipeline, outputs)
         super()._finish(outputs)
+
+
+def called(profile: cProfile.Profile, pictures: int) -> dict[str, float]:
+    """Function -> how often it was called for each picture since this was last asked."""
+    profile.disable()
+    found = defaultdict[str, float](float)
+    for entry in profile.getstats():
+        code = entry.code
+        place = code if isinstance(code, str) else f"{Path(code.co_filename).name}:{code.co_firstlineno} {code.co_name}"
+        found[place] += entry.callcount / pictures
+    profile.clear()
+    profile.enable()
+    return found
 
 
 def yardstick() -> float:
@@ -244,6 +267,7 @@ def soak(
     identities: int = 50,
     tracks: int = 100,
     reviews: bool = True,
+    calls: bool = False,
     telling: bool = False,
 ) -> Soak:
     """Run it; ``frames`` over all cameras; without ``reviews`` the associator thinks about nobody twice."""
@@ -253,24 +277,29 @@ def soak(
     ids = itertools.count(1)
     visitors = Visitors()
     pooler = RationedPooler(QualityPooler())
+    make: Callable[..., OnlineAssociator] = OnlineAssociator if reviews else partial(OnlineAssociator, review_s=0.0)
     pipeline = Clocked(
         detector=visitors,
         embedder=visitors,
         tracker=lambda: RenumberedTracker(ByteTrack(), partial(next, ids)),
         pooler=pooler,
-        associator=OnlineAssociator(
-            max_identities=identities, review_tracklets=tracks, **({} if reviews else {"review_s": 0.0})
-        ),
+        associator=make(max_identities=identities, review_tracklets=tracks),
     )
-    pipeline.cpu = Counter()
+    pipeline.cpu = defaultdict(float)
     config = Config.load(
         overrides=[f"live.max_tracks={tracks}", "live.rotate_mb=2", "live.keep_files=3", "live.report_s=0.5"]
     )
     out.mkdir(parents=True, exist_ok=True)
     run = Soak(config, Lineup(fast), pipeline, pooler, out, clock, Silent(), None, governor=Calm())
     run.measure(fast, frames)
+    run.clocked = pipeline
     run.telling = telling
+    if calls:
+        run.profile = cProfile.Profile()
+        run.profile.enable()
     run.run()
+    if run.profile is not None:
+        run.profile.disable()
     return run
 
 
@@ -280,13 +309,20 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=100, help="remembered")
     parser.add_argument("--identities", type=int, default=50, help="remembered")
     parser.add_argument("--no-reviews", action="store_true", help="the associator thinks about nobody twice")
+    parser.add_argument("--calls", action="store_true", help="count calls of functions, not time")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     settle_allocator()  # as the command does
     bounds = {"tracks": arguments.tracks, "identities": arguments.identities}
-    run = soak(arguments.frames, arguments.out, **bounds, reviews=not arguments.no_reviews, telling=True)
+    more = {"reviews": not arguments.no_reviews, "calls": arguments.calls}
+    run = soak(arguments.frames, arguments.out, **bounds, **more, telling=True)
     print(json.dumps(run.sizes))
     print(json.dumps(verdict(run.tenths)))
+    if arguments.calls:
+        before, after = run.calls[1], run.calls[-1]
+        grown = {name: count - before.get(name, 0.0) for name, count in after.items()}
+        for name in sorted(grown, key=lambda one: -grown[one])[:10]:
+            print(f"{grown[name]:+.3f} calls a picture, of {before.get(name, 0.0):.3f}: {name}")
     print(f"yards_trend, last to second tenth: {trend(run.costs)}")
     for part, late in (
         ("the second half", run.memory[SAMPLES // 2 :]),
@@ -308,7 +344,9 @@ def trend(costs: list[tuple[float, float]]) -> Slope:
 def verdict(tenths: list[dict[str, float]]) -> dict[str, float]:
     """What the tenths after the first (the warm-up) say."""
     late = tenths[1:]
+    calls = {"calls_last_to_second": round(late[-1]["calls"] / late[0]["calls"], 4)} if "calls" in late[0] else {}
     return {
+        **calls,
         "cpu_ms_last_to_second": round(late[-1]["cpu_ms"] / late[0]["cpu_ms"], 3),
         "yards_last_to_second": round(late[-1]["yards"] / late[0]["yards"], 3),
         "ms_last_to_second": round(late[-1]["ms"] / late[0]["ms"], 3),

@@ -16,7 +16,7 @@ __all__ = ["BackgroundAssociator"]
 _MOST_WAITING = 10_000
 _MOST_GONE = 1000
 _CLOSE_S = 30.0
-_HURRIED_S = 2.0
+_HURRIED_S = 1.5
 
 
 class BackgroundAssociator:
@@ -28,7 +28,7 @@ class BackgroundAssociator:
     Args:
         associator: does the work.
         close_s: longest wait at the end, seconds.
-        ending: of the run: one that was told to stop waits no longer than two seconds after that. None: nobody says so.
+        ending: of the run: one that was told to stop waits until a second and a half after that. None: nobody says so.
 
     Attributes:
         unfinished: the end came before everything was decided.

@@ -20,7 +20,7 @@ __all__ = ["report_at_end", "shown_config", "warnings_of"]
 _MOST_BYTES = 16_000_000
 _MOST_TRACKS = 1000
 """More than this is not even begun by a run that is told to stop."""
-_PATIENCE_S, _READY_BY_S, _WORTH_S = 1.0, 2.5, 0.5
+_PATIENCE_S, _READY_BY_S, _WORTH_S = 1.0, 2.0, 0.5
 """Of the five seconds that it has; where the rest took half of them already, a report would take longer, too."""
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
+
+from reidpipe.errors import SinkError
 
 __all__ = ["Ending"]
 
 _TURN_S = 0.5
 _LAST_WORDS_S = 0.5
-LIMIT_S = 4.0
-"""Of the five seconds; the others are for a step that is under way, and for the process to go."""
+LIMIT_S = 3.5
+"""Of the five seconds; the others are for the process to go: on a busy machine each of its threads waits to end."""
 
 
 class Ending:
@@ -117,7 +120,8 @@ class Ending:
             self._say(f"told to stop {self._limit_s:g} s ago, and not over yet: {self.doing}")
             return
         self.leave_out(f"all from {self.doing} on")
-        self.at_last()
+        with suppress(SinkError):  # the log tells it
+            self.at_last()
         self._say(f"cut off {self._limit_s:g} s after it was told to stop; left out: {', '.join(self.left_out)}")
 
 

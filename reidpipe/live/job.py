@@ -50,7 +50,7 @@ _LINEUP_EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
 _INFO_EVERY_S = 60.0
 _TRIM_EVERY_S = 30.0
-_PICTURES_BY_S = 3.0
+_PICTURES_BY_S = 2.5
 
 
 class LiveRun:
@@ -132,6 +132,7 @@ class LiveRun:
         self._record.write(status, outputs, self._people)
         if self._config.output.report and outputs is not None:
             self._ending.doing = "report.html"
+            self._ending.at_last = partial(self._record.write, status, outputs, self._people)
             problem = report_at_end(self._folder, tracks=len(outputs.memory), ending=self._ending)
             if problem is not None:
                 self._progress.note(problem)
@@ -299,6 +300,7 @@ class LiveRun:
         self._tell_drops(outputs)
         outputs.events.camera_end(name, self._clock.now(), reason)
         self._end_tracks(name, self._clock.now(), outputs)
+        outputs.end_camera(name)
         self._scheduler.remove(name)
         self._tally.forget(name)
         self._rations.forget(name)
@@ -364,8 +366,7 @@ class LiveRun:
 
     def _cut_off(self, outputs: Outputs) -> None:
         """There is no time to end in order: what is written already stays."""
-        with suppress(SinkError):
-            self._record.write("interrupted", outputs, self._people)
+        self._record.write("interrupted", outputs, self._people)
 
     def _finish(self, outputs: Outputs) -> None:
         """Cameras first, so that nothing new comes; then what is open is decided and written."""

@@ -24,8 +24,8 @@ from reidpipe.types import FrameResult
 __all__ = ["Outputs", "open_outputs"]
 
 _MB = 1_000_000
-_LINES_S, _LINES_BY_S = 2.0, 3.5
-_VIDEO_S, _VIDEO_BY_S = 3.0, 3.5
+_LINES_S, _LINES_BY_S = 2.0, 3.0
+_VIDEO_S, _VIDEO_BY_S = 3.0, 3.0
 
 
 class Outputs:
@@ -112,6 +112,11 @@ class Outputs:
         except SinkError:
             # No room for a thumbnail: the run goes on without this one; the spools tell of the disk.
             return
+
+    def end_camera(self, camera: str) -> None:
+        """A camera is taken out."""
+        if self._recorder is not None:
+            self._recorder.end_camera(camera)
 
     def end_pictures(self) -> None:
         """No picture comes any more; does not wait."""

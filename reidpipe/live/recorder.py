@@ -72,6 +72,7 @@ class Recorder:
         self._annotators: dict[str, Annotator] = {}
         self._changed = threading.Condition()
         self._closing = False
+        self._ended: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self.lost = 0
         self.error: str | None = None
@@ -83,11 +84,18 @@ class Recorder:
         with self._changed:
             if self._closing:
                 return
+            self._ended.discard(result.frame.camera)
             queue = self._queues.setdefault(result.frame.camera, deque())
             if len(queue) >= _WAITING:
                 queue.popleft()
                 self.lost += 1
             queue.append(result)
+            self._changed.notify()
+
+    def end_camera(self, camera: str) -> None:
+        """A camera is taken out: its file is finished and nothing is kept of it; does not wait."""
+        with self._changed:
+            self._ended.add(camera)
             self._changed.notify()
 
     def end(self) -> None:
@@ -112,12 +120,20 @@ class Recorder:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not any(self._queues.values()) and not self._closing:
+                while not any(self._queues.values()) and not self._closing and not self._ended:
                     self._changed.wait()
                 waiting = [queue.popleft() for queue in self._queues.values() if queue]
+                ended = {camera for camera in self._ended if not self._queues.get(camera)}
+                self._ended -= ended
+                for camera in ended:
+                    self._queues.pop(camera, None)
             for result in waiting:
                 self._record(result)
-            if not waiting:  # and closing
+            for camera in ended:
+                self._finish(camera)
+                self._annotators.pop(camera, None)
+                self._retry_at.pop(camera, None)
+            if not waiting and not ended:  # but closing
                 break
         for camera in list(self._segments):
             self._finish(camera)

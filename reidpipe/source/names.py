@@ -14,8 +14,11 @@ __all__ = ["CameraUri", "camera_names", "is_live", "name_cameras", "redact", "sp
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _NAMED = re.compile(r"^(?P<name>[\w][\w .-]{0,63})=(?P<uri>.+)$", re.DOTALL)
+# Some cameras take them in the path: /user=admin_password=x_channel=1, /user=admin&password=x. What only sounds like
+# the name of a secret goes, too.
 _SECRET_KEY = re.compile(
-    r"(?i)([?&;](?:user|username|usr|login|password|passwd|pass|pwd|token|auth|key|secret)=)[^&;#]*"
+    r"(?i)([?&;/_](?:(?!_)[\w.-])*?(?:user|usr|login|pass|pwd|pw|token|auth|key|secret|sig)(?:(?!_\w+=)[\w.-])*=)"
+    r"(?:(?!_[a-z]+=)[^&;#])*"
 )
 _UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -28,7 +31,7 @@ class CameraUri(NamedTuple):
 
 
 def redact(uri: str) -> str:
-    """The address without user and password, and with secrets in its query blanked; a path stays as it is.
+    """The address without user and password, and with secrets in its query or path (``password=x``) blanked.
 
     A password with an unescaped ``/`` or ``@`` goes too: what is dropped may then be more than needed, never less.
     """

@@ -51,6 +51,23 @@ def test_recorder_writes_segments_that_play(tmp_path: Path) -> None:
     assert recorder.lost == 0
 
 
+def test_recorder_finishes_the_file_of_a_camera_that_is_taken_out_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    recorder = make(tmp_path)
+    feed(recorder, *(result(index) for index in range(3)), result(0, camera="yard"))
+    recorder.end_camera("gate")
+    recorder.end_camera("never")
+    until(lambda: [path.suffix for path in (tmp_path / "gate").iterdir()] == [".mp4"])
+    until(lambda: "gate" not in vars(recorder)["_annotators"])
+    for kept in ("_queues", "_segments", "_annotators", "_retry_at"):
+        assert set(vars(recorder)[kept]) <= {"yard"}
+    assert not vars(recorder)["_ended"]
+    feed(recorder, result(3), result(1, camera="yard"))  # it comes back
+    recorder.close()
+    assert [len(read_video(path)) for path in sorted((tmp_path / "gate").iterdir())] == [3, 1]
+    assert [len(read_video(path)) for path in (tmp_path / "yard").iterdir()] == [2]
+    assert recorder.lost == 0
+
+
 def test_recorder_begins_anew_when_the_size_changes(tmp_path: Path) -> None:
     recorder = make(tmp_path)
     feed(recorder, *(result(index) for index in range(3)))
