@@ -87,14 +87,17 @@ class AlignedLoss:
         self.strides = strides
         self.distances = torch.arange(bins, dtype=torch.float32)
 
-    def __call__(self, predictions: dict[str, Any], batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, predictions: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted losses (3,) times the batch size, and the same unweighted by the batch size, by name.
 
         Args:
-            predictions: ``boxes`` (B, 4 * bins, A) and ``scores`` (B, 1, A) logits, ``feats`` the levels' maps.
+            predictions: ``boxes`` (B, 4 * bins, A) and ``scores`` (B, 1, A) logits, ``feats`` the levels' maps; from a
+                network that is not training, behind its decoded boxes.
             batch: ``img`` (B, 3, H, W); ``batch_idx`` (N,) the picture of each person, ``bboxes`` (N, 4) relative
                 centre x, centre y, width, height.
         """
+        if isinstance(predictions, tuple):
+            predictions = predictions[1]
         cells = Cells.of(predictions["feats"], self.strides)
         logits = predictions["scores"][:, 0]
         sides = predictions["boxes"].permute(0, 2, 1)
