@@ -48,10 +48,6 @@ GLIMPSE = 0.4
 """Quality of a tracklet below which it is a glimpse; at half of it the doubt is full."""
 
 
-BRIEF = 0.15
-"""Share of the time that people are usually seen; who is seen for less is rather a piece of somebody."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the user asked for.
@@ -111,7 +107,7 @@ def _resolve(scene: Scene, gathered: Gathered, rules: Rules) -> tuple[Ids, Weigh
     for number in range(ROUNDS):
         looks = look(scene, gathered, size=size)
         weighed = weigh(scene, gathered, looks, _prior(scene, gathered, looks, rules, expected=prior, size=size))
-        before, labels = labels, _group(scene, weighed, _doubt(scene, labels))
+        before, labels = labels, _group(scene, weighed, _doubt(scene))
         if number and np.array_equal(before, labels):
             break
         prior, size = _crowd(scene, labels)
@@ -142,19 +138,13 @@ def _group(scene: Scene, weighed: Weighed, doubt: Wide) -> Ids:
     return cluster(graph, spans, alone=doubt, owners=scene.owners)
 
 
-def _doubt(scene: Scene, labels: Ids) -> Wide:
+def _doubt(scene: Scene) -> Wide:
     """Log-odds against each tracklet being all there is of somebody, ``(N,)``.
 
-    A glimpse of somebody new is less likely than a glimpse of somebody known: of one bad crop, or where people are
-    usually seen for much longer (``labels`` says for how long).
+    One bad crop of somebody new is less likely than one of somebody known. How long it was is not asked: who walks
+    past somebody who stands there for minutes is seen for as short a time as any glimpse.
     """
-    bad = np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
-    seconds = np.asarray([t.last_s - t.first_s for t in scene.tracklets])
-    whole = np.bincount(labels, seconds)[labels]
-    order = np.argsort(whole, kind="stable")
-    usual = float(whole[order][np.searchsorted(np.cumsum(seconds[order]), 0.5 * seconds.sum())])
-    brief = np.clip(1.0 - seconds / max(BRIEF * usual, 1e-6), 0.0, 1.0)
-    return np.asarray(MOST_DOUBT * np.maximum(bad, brief))
+    return MOST_DOUBT * np.clip((GLIMPSE - scene.quality) / (0.5 * GLIMPSE), 0.0, 1.0)
 
 
 def _crowd(scene: Scene, labels: Ids) -> tuple[float, float]:

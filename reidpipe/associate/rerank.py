@@ -14,7 +14,9 @@ from reidpipe.types import Ids, Vectors
 __all__ = ["nearest", "shared_neighbours"]
 
 Wide = NDArray[np.float64]
-Sparse = tuple[list[Ids], list[Wide]]
+
+BLOCK = 64
+"""First tracklets of pairs that are compared at once: their neighbourhoods are written out over all tracklets."""
 
 
 def nearest(vectors: Vectors, count: int, *, block: int = 256) -> tuple[Ids, Wide]:
@@ -46,59 +48,78 @@ def shared_neighbours(rows: Ids, cosines: Wide, pairs: Ids, *, k1: int = 8, k2: 
     """
     if not len(pairs):
         return np.zeros(0)
-    index, value = _encode(rows, cosines, min(k1, rows.shape[1]))
+    n = len(rows)
+    codes, value = _encode(rows, cosines, min(k1, rows.shape[1]))
     if k2 > 1:
-        index, value = _expand(index, value, rows, k2)
+        codes, value = _expand(codes, value, rows, k2)
+    owner, member = np.divmod(codes, n)
+    starts = np.searchsorted(owner, np.arange(n + 1))
+    at = np.arange(len(codes)) - starts[owner]
+    width = int(at.max()) + 1
+    index, weight = np.full((n, width), n, dtype=np.int64), np.zeros((n, width))
+    index[owner, at], weight[owner, at] = member, value
     out = np.zeros(len(pairs))
-    scratch = np.zeros(len(rows))
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(pairs)], strict=True):
-        i = int(pairs[start, 0])
-        others = pairs[start:end, 1].tolist()
-        sizes = [len(index[j]) for j in others]
-        scratch[index[i]] = value[i]
-        low = np.minimum(
-            scratch[np.concatenate([index[j] for j in others])], np.concatenate([value[j] for j in others])
-        )
-        shared = np.bincount(np.repeat(np.arange(len(others)), sizes), weights=low, minlength=len(others))
-        out[start:end] = shared / (2.0 - shared)
-        scratch[index[i]] = 0.0
+    firsts, begins = np.unique(pairs[:, 0], return_index=True)
+    ends = np.append(begins[1:], len(pairs))
+    scratch = np.zeros((BLOCK, n + 1))
+    for block in range(0, len(firsts), BLOCK):
+        some = firsts[block : block + BLOCK]
+        chosen = slice(int(begins[block]), int(ends[block + len(some) - 1]))
+        local, others = np.searchsorted(some, pairs[chosen, 0]), pairs[chosen, 1]
+        here = np.arange(len(some))[:, None]
+        scratch[here, index[some]] = weight[some]
+        shared = np.minimum(scratch[local[:, None], index[others]], weight[others]).sum(axis=1)
+        out[chosen] = shared / (2.0 - shared)
+        scratch[here, index[some]] = 0.0
     return out
 
 
-def _encode(rows: Ids, cosines: Wide, k1: int) -> Sparse:
-    """Each row's neighbourhood as weights that sum to 1: reciprocal neighbours, and theirs where most are shared."""
+def _encode(rows: Ids, cosines: Wide, k1: int) -> tuple[Ids, Wide]:
+    """Each row's neighbourhood as weights that sum to 1: reciprocal neighbours, and theirs where most are shared.
+
+    Returns:
+        ``row * N + member`` of each, int64 ``(S,)`` ascending, and its weight.
+    """
     n = len(rows)
-    half = max(1, round(k1 / 2))
-    sets = [set(near) for near in rows[:, :k1].tolist()]
-    halves = [set(near) for near in rows[:, :half].tolist()]
-    mutual = [{j for j in sets[i] if i in sets[j]} | {i} for i in range(n)]
-    mutual_half = [{j for j in halves[i] if i in halves[j]} | {i} for i in range(n)]
-    index: list[Ids] = []
-    value: list[Wide] = []
-    known = [dict(zip(near, cosine, strict=True)) for near, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)]
-    for i in range(n):
-        wider = set(mutual[i])
-        for j in mutual[i]:
-            if 3 * len(mutual_half[j] & mutual[i]) > 2 * len(mutual_half[j]):
-                wider |= mutual_half[j]
-        members = sorted(wider)
-        floor = float(cosines[i, -1])
-        cosine = np.asarray([1.0 if j == i else known[i].get(j, floor) for j in members])
-        weight = np.exp(2.0 * cosine - 2.0)
-        index.append(np.asarray(members, dtype=np.int64))
-        value.append(weight / weight.sum())
-    return index, value
+    own = np.arange(n, dtype=np.int64)[:, None]
+    mutual, mutual_half = _reciprocal(rows[:, :k1]), _reciprocal(rows[:, : max(1, round(k1 / 2))])
+    inside = np.sort((own * n + mutual)[mutual >= 0])
+    further = np.where(mutual[:, :, None] >= 0, mutual_half[mutual], -1)
+    there = own[:, :, None] * n + further
+    hits = (further >= 0) & _among(inside, there)
+    taken = 3 * hits.sum(axis=2) > 2 * (further >= 0).sum(axis=2)
+    codes = np.union1d(inside, there[(further >= 0) & taken[:, :, None]])
+    row, member = np.divmod(codes, n)
+    known = (own * n + rows).ravel()
+    order = np.argsort(known)
+    at = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]
+    cosine = np.where(known[at] == codes, cosines.ravel()[at], cosines[row, -1])
+    value = np.exp(2.0 * np.where(row == member, 1.0, cosine) - 2.0)
+    return codes, value / np.bincount(row, value, minlength=n)[row]
 
 
-def _expand(index: list[Ids], value: list[Wide], rows: Ids, k2: int) -> Sparse:
+def _reciprocal(near: Ids) -> Ids:
+    """Each row itself and those of its neighbours whose neighbour it is, ``(N, K + 1)``; -1 in the place of others."""
+    n = len(near)
+    own = np.arange(n, dtype=np.int64)[:, None]
+    back = _among(np.sort((own * n + near).ravel()), near * n + own)
+    return np.concatenate([own, np.where(back, near, -1)], axis=1)
+
+
+def _among(known: Ids, codes: Ids) -> NDArray[np.bool_]:
+    """Which of ``codes`` are in ``known``, which is sorted and not empty."""
+    return np.asarray(known[np.minimum(np.searchsorted(known, codes), len(known) - 1)] == codes)
+
+
+def _expand(codes: Ids, value: Wide, rows: Ids, k2: int) -> tuple[Ids, Wide]:
     """Each encoding averaged with those of the ``k2 - 1`` nearest neighbours (equation 11)."""
-    wide_index: list[Ids] = []
-    wide_value: list[Wide] = []
-    for i in range(len(rows)):
-        group = [i, *rows[i, : k2 - 1].tolist()]
-        members, where = np.unique(np.concatenate([index[j] for j in group]), return_inverse=True)
-        weights = np.concatenate([value[j] for j in group]) / len(group)
-        wide_index.append(members.astype(np.int64))
-        wide_value.append(np.asarray(np.bincount(where, weights=weights), dtype=np.float64))
-    return wide_index, wide_value
+    n = len(rows)
+    group = np.concatenate([np.arange(n, dtype=np.int64)[:, None], rows[:, : k2 - 1]], axis=1)
+    starts = np.searchsorted(codes, np.arange(n + 1) * n)
+    sizes = np.diff(starts)[group]
+    first = np.repeat(starts[group].ravel(), sizes.ravel())
+    within = np.arange(len(first)) - np.repeat(np.cumsum(sizes.ravel()) - sizes.ravel(), sizes.ravel())
+    parts = first + within
+    owner = np.repeat(np.arange(n), sizes.sum(axis=1))
+    wide, where = np.unique(owner * n + codes[parts] % n, return_inverse=True)
+    return wide.astype(np.int64), np.bincount(where, value[parts]) / group.shape[1]
