@@ -174,7 +174,8 @@ class Soak(LiveRun):
             if self.telling:
                 with (self._folder / "memory.jsonl").open("a") as samples:
                     samples.write(json.dumps(self.memory[-1]) + "\n")
-            self._cost(simulated_h, done)
+            if self.profile is None:  # whose counts it would be in
+                self._cost(simulated_h, done)
         if done >= (len(self.tenths) + 1) * self.total // 10 and len(self.tenths) < 10:
             wall, cpu, before = self._last
             self._last = (time.perf_counter(), time.process_time(), done)
@@ -323,7 +324,8 @@ def main() -> None:
         grown = {name: count - before.get(name, 0.0) for name, count in after.items()}
         for name in sorted(grown, key=lambda one: -grown[one])[:10]:
             print(f"{grown[name]:+.3f} calls a picture, of {before.get(name, 0.0):.3f}: {name}")
-    print(f"yards_trend, last to second tenth: {trend(run.costs)}")
+    if run.costs:
+        print(f"yards_trend, last to second tenth: {trend(run.costs)}")
     for part, late in (
         ("the second half", run.memory[SAMPLES // 2 :]),
         ("all but the first tenth", run.memory[SAMPLES // 10 :]),
@@ -344,11 +346,14 @@ def trend(costs: list[tuple[float, float]]) -> Slope:
 def verdict(tenths: list[dict[str, float]]) -> dict[str, float]:
     """What the tenths after the first (the warm-up) say."""
     late = tenths[1:]
-    calls = {"calls_last_to_second": round(late[-1]["calls"] / late[0]["calls"], 4)} if "calls" in late[0] else {}
+    ratios = {
+        f"{name}_last_to_second": round(late[-1][name] / late[0][name], 4)
+        for name in ("yards", "calls")
+        if late[0].get(name)  # the one or the other
+    }
     return {
-        **calls,
+        **ratios,
         "cpu_ms_last_to_second": round(late[-1]["cpu_ms"] / late[0]["cpu_ms"], 3),
-        "yards_last_to_second": round(late[-1]["yards"] / late[0]["yards"], 3),
         "ms_last_to_second": round(late[-1]["ms"] / late[0]["ms"], 3),
         "more_files": late[-1]["files"] - late[0]["files"],
         "more_threads": late[-1]["threads"] - late[0]["threads"],

@@ -33,3 +33,11 @@ def test_soak_keeps_nothing(tmp_path: Path) -> None:
     assert after["files"] <= before["files"]
     assert after["threads"] <= before["threads"]
     assert len(run.tenths) == 10
+
+
+def test_soak_does_as_much_for_a_picture_late_as_early(tmp_path: Path) -> None:
+    # Counted, not timed: the memory is full after the fourth tenth, and nothing may cost more from then on.
+    run = soak(2400, tmp_path / "out", cameras=2, identities=10, tracks=20, reviews=False, calls=True)
+    early, late = (sum(run.calls[tenth].values()) for tenth in (4, 9))
+    assert early > 100
+    assert abs(late / early - 1) < 0.1  # what is done by the clock is in it, too
