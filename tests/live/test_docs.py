@@ -34,7 +34,16 @@ def test_docs_options_and_settings_exist(page: str) -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", help_text))
     # Of curl, docker, pip, and of what lies in tools/.
     others = {"--data-binary", "--no-cache-dir", "--create-home", "--frames", "--threads", "--minutes", "--settle"}
-    others |= {"--warm-up", "--busy", "--nice", "--system", "--home-dir", "--now"}  # also of useradd and systemctl
+    others |= {
+        "--no-reviews",
+        "--calls",
+        "--warm-up",
+        "--busy",
+        "--nice",
+        "--system",
+        "--home-dir",
+        "--now",
+    }  # also of useradd and systemctl
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - others <= known
     fields = set(Config.load().live.__class__.model_fields)
     assert set(re.findall(r"live\.([a-z_]+)", page)) - {"run_live", "md"} <= fields
