@@ -32,7 +32,7 @@ def test_docs_options_and_settings_exist(page: str) -> None:
         CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output for command in ("run", "find")
     )
     known = set(re.findall(r"--[a-z][a-z-]+", help_text))
-    # Of curl, docker, pip, and of what lies in tools/.
+    # Of curl, docker, pip, useradd, systemctl, and of what lies in tools/.
     others = {"--data-binary", "--no-cache-dir", "--create-home", "--frames", "--threads", "--minutes", "--settle"}
     others |= {
         "--no-reviews",
@@ -43,7 +43,7 @@ def test_docs_options_and_settings_exist(page: str) -> None:
         "--system",
         "--home-dir",
         "--now",
-    }  # also of useradd and systemctl
+    }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - others <= known
     fields = set(Config.load().live.__class__.model_fields)
     assert set(re.findall(r"live\.([a-z_]+)", page)) - {"run_live", "md"} <= fields
