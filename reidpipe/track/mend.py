@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.boxes import iou
+from reidpipe.boxes import area, iou
 from reidpipe.track.assignment import Candidates, assign
 from reidpipe.track.history import Crops, History, Times
 from reidpipe.track.kalman import POSITION, KalmanFilter, States
@@ -39,6 +39,9 @@ ALIKE = 0.95
 """Two looks that are more alike than this share of the strangers' are rather one person."""
 ONE_PLACE = 0.45
 """Overlap of two tracks at every moment that they share: two boxes on one person."""
+INSIDE = 0.8
+"""Share of the smaller box that lies in the larger at every such moment: of somebody half hidden, the visible part and
+the whole. Somebody behind somebody lies like that, too, so both have to look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +218,9 @@ class _Joints:
         before, after = self._tracks[one], self._tracks[other]
         gap_s = float(after.times_s[0] - before.times_s[-1])
         if gap_s <= 0:
-            share = _least_overlap(before, after)
-            return self._limit * (1 - share) if share >= ONE_PLACE else np.inf
+            overlap, inside = _least_overlap(before, after)
+            one_place = overlap >= ONE_PLACE or (alike is not None and alike >= ALIKE and inside >= INSIDE)
+            return self._limit * (1 - overlap) if one_place else np.inf
         far = self._distance(one, other, gap_s)
         if alike is not None and alike >= ALIKE and self._reachable(before, after, gap_s):
             return 0.5 * min(far, self._limit)  # before whom motion alone would choose
@@ -244,14 +248,20 @@ class _Joints:
         return float(np.mean(both))
 
 
-def _least_overlap(one: History, other: History) -> float:
-    """Overlap of two tracks where it is least, of the moments that either was seen in while both were there."""
+def _least_overlap(one: History, other: History) -> tuple[float, float]:
+    """Overlap of two tracks, and the share of the smaller box inside the larger, each where it is least.
+
+    Of the moments that either was seen in while both were there.
+    """
     times_s = np.union1d(one.times_s[one.times_s >= other.times_s[0]], other.times_s[other.times_s <= one.times_s[-1]])
     sides = [
         np.stack([np.interp(times_s, rows.times_s, side) for side in rows.boxes.T], axis=1).astype(np.float32)
         for rows in (one, other)
     ]
-    return float(np.diag(iou(*sides)).min())
+    overlap = np.diag(iou(*sides)).astype(np.float64)
+    areas = [np.maximum(area(boxes).astype(np.float64), 1e-9) for boxes in sides]
+    shared = overlap * (areas[0] + areas[1]) / (1 + overlap)
+    return float(overlap.min()), float((shared / np.minimum(*areas)).min())
 
 
 def _end_state(rows: History, kalman: KalmanFilter) -> States:

@@ -82,6 +82,20 @@ def test_refine_a_track_hands_over_where_the_two_boxes_take_turns() -> None:
     assert dict(refine(turns, TIMES).joined) == {2: 1}
 
 
+def test_refine_hands_over_from_the_visible_part_of_somebody_where_the_looks_say_one_person() -> None:
+    whole = walker(1, range(0, 40))
+    visible = History(
+        whole.times_s, whole.track_ids, whole.boxes - np.array([0, 0, 0, 65], np.float32), whole.scores, whole.measured
+    )
+    both = together(visible, walker(2, range(36, 80)))
+    assert not refine(both, TIMES).joined  # less than half overlaps: somebody else, for all that is known
+    others, looks = crowd()
+    same = {1: look(AXES[8], range(0, 40, 10)), 2: look(AXES[8], range(36, 80, 10))}
+    assert dict(refine(together(others, both), TIMES, looks=looks | same).joined) == {2: 1}
+    beside = together(others, shifted(visible, 25, 0), walker(2, range(36, 80)))  # alike, but not inside
+    assert not refine(beside, TIMES, looks=looks | same).joined
+
+
 def test_refine_does_not_hand_over_to_who_crosses_or_stays_beside_or_looks_strange() -> None:
     across = walker(2, range(34, 80), x=8 * 34, speed=-4.0)  # comes out from behind the other, the other way
     assert not refine(together(walker(1, range(0, 40)), across), TIMES).joined
