@@ -109,15 +109,15 @@ class AlignedLoss:
             person, cell, target = self._assign(cells, logits, sides, truth, picture)
         wanted = torch.zeros_like(logits)
         wanted[picture[person], cell] = target
-        total = target.sum().clamp_min(1.0)
-        scores = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / total
         chosen = sides[picture[person], cell].view(-1, 4, len(self.distances))
         boxes = self._boxes(chosen, cells, cell)
         overlap = iou(boxes, truth[person], complete=True)
-        weights = torch.stack(
-            [((1 - overlap) * target).sum(), scores * total, self._focal(chosen, truth[person], cells, cell, target)]
+        sums = (
+            ((1 - overlap) * target).sum(),
+            F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum"),
+            self._focal(chosen, truth[person], cells, cell, target),
         )
-        parts = weights / total * torch.tensor(WEIGHTS)
+        parts = torch.stack(sums) / target.sum().clamp_min(1.0) * torch.tensor(WEIGHTS)
         names = ("box_loss", "cls_loss", "dfl_loss")
         return parts * len(logits), {name: part.detach() for name, part in zip(names, parts, strict=True)}
 
