@@ -95,6 +95,7 @@ class Pipeline:
         self._every = every
         self._make_watch = camera_watch
         self._watches: dict[str, CameraWatch] = {}
+        self._motions: dict[str, str] = {}  # of cameras that have ended
         self._people: dict[str, Boxes] = {}
         self._trackers: dict[str, Tracker] = {}
         self._last: dict[str, Frame] = {}
@@ -157,12 +158,16 @@ class Pipeline:
 
     def camera_motion(self, camera: str) -> str:
         """Whether a camera is ``fixed`` or ``moving``; ``unknown`` while nothing can be said."""
-        return self._watches[camera].state if camera in self._watches else "unknown"
+        watch = self._watches.get(camera)
+        return self._motions.get(camera, "unknown") if watch is None else watch.state
 
     def close_camera(self, camera: str) -> list[Link]:
         """A camera has ended: its tracks end, their tracklets close, its state is given back."""
         tracker = self._trackers.pop(camera, None)
         last = self._last.pop(camera, None)
+        self._people.pop(camera, None)
+        if (watch := self._watches.pop(camera, None)) is not None:
+            self._motions[camera] = watch.state  # asked for when the run is over
         if tracker is None or last is None:
             return []
         with self._stage("track", camera):

@@ -197,3 +197,18 @@ def test_pipeline_tells_the_tracker_how_its_camera_moved_before_it_expects_anybo
     assert pipeline.camera_motion("a") == pipeline.camera_motion("b") == "moving"
     assert "camera" in pipeline.seconds
     assert whole().camera_motion("a") == "unknown"
+
+
+def test_pipeline_watches_a_camera_that_comes_back_anew_and_still_tells_how_it_moved() -> None:
+    watches: list[Shaken] = []
+
+    def fresh() -> Shaken:
+        watches.append(Shaken())
+        return watches[-1]
+
+    pipeline = whole(camera_watch=fresh, embedder=UnitVectors())
+    pipeline.step([frame("a", 0)])
+    pipeline.close_camera("a")
+    assert pipeline.camera_motion("a") == "moving"
+    pipeline.step([frame("a", 1)])
+    assert len(watches) == 2
