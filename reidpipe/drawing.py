@@ -31,6 +31,7 @@ def draw_videos(
     progress: Progress,
     stop: threading.Event,
     names: Mapping[int, str] | None = None,
+    overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Read every source once more and write ``video/<camera>.mp4`` with what ``frames.jsonl`` says.
 
@@ -42,6 +43,7 @@ def draw_videos(
         progress: told about every picture.
         stop: when set, every file is finished where it is.
         names: global id -> name, for those who have one.
+        overwrite: replace videos that are there; each stays until the new one is finished.
 
     Returns:
         Warnings about the files, one line each.
@@ -59,6 +61,7 @@ def draw_videos(
         annotate=lambda camera: Annotator(trace_s=settings.trace_s, fps=rates[camera], names=names).annotate,
         crf=settings.crf,
         preset=settings.preset,
+        overwrite=overwrite,
     )
 
     def draw(source: Source) -> None:

@@ -318,6 +318,8 @@ class _Job:
         yield from self._video_warnings
         if self._pipeline.counts["detections"] == 0 and self._pipeline.counts["frames"] > 0:
             yield "no person was found in any picture"
+        if self._stop.is_set() and self._config.output.video and self._pipeline.counts["frames"] > 0:
+            yield f"stopped before all was drawn: `reidpipe draw {self._folder}` makes the videos of what was seen"
 
     def _write_info(self, status: Status, *, error: str | None = None) -> None:
         reports = [

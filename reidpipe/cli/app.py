@@ -16,6 +16,7 @@ from reidpipe import __version__
 from reidpipe.cli import (
     bench,
     config,
+    draw,
     evaluate,
     explain,
     export,
@@ -81,6 +82,7 @@ def root(
 
 
 app.command("run")(run.run_command)
+app.command("draw")(draw.draw_command)
 app.command("report")(report.report_command)
 app.command("find")(find.find_command)
 app.add_typer(bench.app, name="bench")

@@ -35,6 +35,7 @@ def test_run_stopped_by_a_signal_leaves_every_file_valid(tmp_path: Path, number:
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert run_info(out)["status"] == "interrupted"
+    assert f"reidpipe draw {out}" in errors
     assert 0 < len(frame_lines(out)) <= 900
     for path in out.glob("video/*"):
         assert path.suffix == ".mp4"
