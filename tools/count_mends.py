@@ -1,4 +1,4 @@
-"""What refinement cuts and joins, counted against the truth: one person or two?
+"""What refinement exchanges, cuts and joins, counted against the truth: one person or two?
 
     python -m tools.count_mends
 
@@ -9,6 +9,7 @@ the second after it mostly cover (IoU 0.4 and more); unclear where that is nobod
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tools.leave_one_out import HIGH_SCORES
 from tools.real_frames import SEQUENCES, RealSequence
 
 SPAN_S, COVERS = 1.0, 0.4
+EPS_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,14 @@ def breaks(run: Run, refined: Refined) -> Iterator[tuple[str, int | None, int | 
         for when_s in times_s:
             before = run.person(track_id, when_s - SPAN_S, when_s)
             yield "cut", before, run.person(track_id, when_s, when_s + SPAN_S)
+    for turns in refined.exchanged.values():
+        for here, there in itertools.pairwise(turns):
+            before = run.person(here.source, there.start_s - SPAN_S, there.start_s)
+            yield "exchange", before, run.person(there.source, there.start_s + EPS_S, there.start_s + SPAN_S)
     ends_s = {int(one): float(run.history.times_s[run.history.track_ids == one][-1]) for one in run.history.track_ids}
     for one, other in zip(refined.pieces, refined.pieces[1:], strict=False):
-        if one.became == other.became and one.track_id != other.track_id:
+        starts_s = {turn.start_s for turn in refined.exchanged.get(one.became, ())}
+        if one.became == other.became and one.track_id != other.track_id and other.first_s not in starts_s:
             what = "hand-over" if ends_s[one.track_id] >= other.first_s else "join"
             since_s = max(other.first_s, ends_s[one.track_id] + 1e-6)
             before = run.person(one.track_id, one.last_s - SPAN_S, one.last_s + 1e-6)
@@ -101,7 +108,7 @@ def main() -> None:
             for what, before, after in breaks(run, refine(run.history, run.times_s, looks=run.crops)):
                 right = (before == after) is (what != "cut")
                 counts[what, "unclear" if None in (before, after) else "right" if right else "wrong"] += 1
-        for what in ("cut", "join", "hand-over"):
+        for what in ("exchange", "cut", "join", "hand-over"):
             verdicts = (str(counts[what, verdict]) for verdict in ("right", "wrong", "unclear"))
             table.add_row(name, str(len(runs)), what, *verdicts)
     Console(width=120).print(table)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reidpipe.types import Boxes, Detections, Ids, Mask, Scores, Tracks, Vectors
 
-__all__ = ["Crops", "History", "Times", "by_track", "collect_crops"]
+__all__ = ["Crops", "History", "Times", "boxes_at", "by_track", "collect_crops"]
 
 Times = NDArray[np.float64]
 
@@ -74,6 +74,10 @@ class History:
             np.concatenate([p.measured for p in parts])[order],
         )
 
+    def between(self, first_s: float, last_s: float) -> History:
+        """The rows of a span of time, both ends included."""
+        return self[(self.times_s >= first_s) & (self.times_s <= last_s)]
+
     def renamed(self, ids: Ids) -> History:
         """The same rows under other ids ``(N,)``."""
         return History(self.times_s, ids, self.boxes, self.scores, self.measured)
@@ -94,10 +98,23 @@ class Crops:
     def __len__(self) -> int:
         return len(self.times_s)
 
+    def __getitem__(self, rows: Mask | slice) -> Crops:
+        """The chosen crops."""
+        return Crops(self.times_s[rows], self.vectors[rows])
+
     def between(self, first_s: float, last_s: float) -> Crops:
         """The crops of a span of time, both ends included."""
-        inside = (self.times_s >= first_s) & (self.times_s <= last_s)
-        return Crops(self.times_s[inside], self.vectors[inside])
+        return self[(self.times_s >= first_s) & (self.times_s <= last_s)]
+
+    def before(self, time_s: float, most: int | None = None) -> Crops:
+        """Those taken before a moment, of these the ``most`` latest."""
+        end = int(np.searchsorted(self.times_s, time_s))
+        return self[0 if most is None else max(0, end - most) : end]
+
+    def after(self, time_s: float, most: int | None = None) -> Crops:
+        """Those taken after a moment, of these the ``most`` earliest."""
+        start = int(np.searchsorted(self.times_s, time_s, side="right"))
+        return self[start : None if most is None else start + most]
 
     def mean(self) -> NDArray[np.float64]:
         """The mean direction, float64 ``(D,)`` of unit length."""
@@ -118,6 +135,13 @@ def collect_crops(pictures: Iterable[tuple[float, Detections, Tracks]]) -> dict[
         track_id: Crops(np.array([time_s for time_s, _ in own]), np.stack([vector for _, vector in own]))
         for track_id, own in found.items()
     }
+
+
+def boxes_at(rows: History, times_s: Times) -> Boxes:
+    """The boxes of one track at some moments, float32 ``(T, 4)``: between two rows on the straight line from one to the
+    other, before the first and after the last as there.
+    """
+    return np.stack([np.interp(times_s, rows.times_s, side) for side in rows.boxes.T], axis=1).astype(np.float32)
 
 
 def by_track(history: History) -> dict[int, History]:

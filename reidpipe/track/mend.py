@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.boxes import area, iou
+from reidpipe.boxes import area
 from reidpipe.track.assignment import Candidates, assign
-from reidpipe.track.history import Crops, History, Times
+from reidpipe.track.history import Crops, History, Times, boxes_at
 from reidpipe.track.kalman import POSITION, KalmanFilter, States
+from reidpipe.track.overlap import each_overlap
 from reidpipe.track.reach import reachable
 from reidpipe.track.smooth import run_filter
 from reidpipe.types import Ids
 
-__all__ = ["Scale", "find_cuts", "find_joins"]
+__all__ = ["Scale", "find_cuts", "find_joins", "surprise"]
 
 SLACK = 0.06
 """Box heights, as online: what a detector's box may be off on top of the filter's noise."""
@@ -31,6 +32,8 @@ LEAST_PAIRS = 10
 """Pairs of strangers that make a scale; with fewer nothing is decided by looks."""
 MOST_TRACKS = 1000
 """Tracks that strangers are taken from: of more, every second, third... one."""
+LEAST_SPREAD = 0.02
+"""Cosine: strangers are never as even as this, few may look so."""
 LEAST_CROPS = 2
 """Crops of one person that say how they look, where a track is to be cut: one may be bad."""
 STRANGE = 0.3
@@ -68,6 +71,16 @@ class Scale:
         return cls(np.sort((means @ means.T)[np.triu(together, 1)]))
 
     @property
+    def middle(self) -> float:
+        """Their median."""
+        return float(np.median(self.strangers))
+
+    @property
+    def spread(self) -> float:
+        """Their standard deviation, from the lower half: who comes back before being forgotten is in the upper one."""
+        return max(self.middle - float(np.quantile(self.strangers, 0.16)), LEAST_SPREAD)
+
+    @property
     def tells(self) -> bool:
         """Whether there are strangers enough to say anything."""
         return len(self.strangers) >= LEAST_PAIRS
@@ -99,7 +112,7 @@ def _cuts(rows: History, looks: Crops, scale: Scale, kalman: KalmanFilter) -> li
     moments = np.flatnonzero(between)
     if len(moments) == 0:
         return []
-    when_s = float(rows.times_s[moments[_surprise(rows, kalman)[moments].argmax()]])
+    when_s = float(rows.times_s[moments[surprise(rows, kalman)[moments].argmax()]])
     early, late = rows[rows.times_s < when_s], rows[rows.times_s >= when_s]
     if not (len(early) and len(late)):
         return []
@@ -123,7 +136,7 @@ def _change(looks: Crops) -> _Change | None:
     return _Change(min(cosines), crops[int(np.argmin(cosines))])
 
 
-def _surprise(rows: History, kalman: KalmanFilter) -> NDArray[np.float64]:
+def surprise(rows: History, kalman: KalmanFilter) -> NDArray[np.float64]:
     """Squared Mahalanobis distance of each row from where the filter expected it, ``(N,)``; the first has none."""
     before, _ = run_filter(kalman, rows.times_s, rows.boxes)
     each = np.arange(len(rows))
@@ -254,11 +267,8 @@ def _least_overlap(one: History, other: History) -> tuple[float, float]:
     Of the moments that either was seen in while both were there.
     """
     times_s = np.union1d(one.times_s[one.times_s >= other.times_s[0]], other.times_s[other.times_s <= one.times_s[-1]])
-    sides = [
-        np.stack([np.interp(times_s, rows.times_s, side) for side in rows.boxes.T], axis=1).astype(np.float32)
-        for rows in (one, other)
-    ]
-    overlap = np.diag(iou(*sides)).astype(np.float64)
+    sides = [boxes_at(rows, times_s) for rows in (one, other)]
+    overlap = each_overlap(*sides).astype(np.float64)
     areas = [np.maximum(area(boxes).astype(np.float64), 1e-9) for boxes in sides]
     shared = overlap * (areas[0] + areas[1]) / (1 + overlap)
     return float(overlap.min()), float((shared / np.minimum(*areas)).min())

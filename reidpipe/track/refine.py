@@ -1,4 +1,4 @@
-"""Better tracks of a camera that has ended: cut, joined, gaps filled, boxes smoothed. Online output is untouched.
+"""Better tracks of a camera that has ended: exchanged, cut, joined, filled, smoothed. Online output is untouched.
 
 history = History.collect((time_s, detections, tracks), ...)     while the camera runs
 refined = refine(history, picture_times_s)
@@ -6,12 +6,13 @@ refined = refine(history, picture_times_s)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from reidpipe.track.book import check_limits
+from reidpipe.track.exchange import Turn, exchange, find_turns, spans
 from reidpipe.track.history import Crops, History, Times, by_track
 from reidpipe.track.kalman import PEOPLE_MOTION, KalmanFilter
 from reidpipe.track.mend import Scale, find_cuts, find_joins
@@ -52,6 +53,7 @@ class Refined:
         pieces: what became of the online tracks, in order of ``became`` and time; those dropped are not among them.
         joined: track id -> the earlier track that it goes on from (its first fragment's id).
         cut: track id -> the first second of each further part; these have new ids, above all others.
+        exchanged: tracks that met and went on with each other's person -> which online tracks they are made of now.
         dropped: ids of tracks that were too short to be a person.
     """
 
@@ -59,6 +61,7 @@ class Refined:
     pieces: tuple[Piece, ...]
     joined: Mapping[int, int]
     cut: Mapping[int, tuple[float, ...]]
+    exchanged: Mapping[int, tuple[Turn, ...]]
     dropped: tuple[int, ...]
 
 
@@ -74,7 +77,7 @@ def refine(
     looks: Mapping[int, Crops] | None = None,
     split: bool = True,
 ) -> Refined:
-    """Cut, join, fill and smooth the tracks of one camera.
+    """Exchange, cut, join, fill and smooth the tracks of one camera.
 
     Args:
         history: rows of the online tracker; rows that were only predicted are replaced.
@@ -88,7 +91,7 @@ def refine(
             at the second detection has seen the person once before, and people mostly were there a little earlier.
         looks: track id -> some of its crops; with enough people in the picture at the same time they say which
             tracks are two people and which fragments are one.
-        split: cut tracks whose look changes to that of a stranger.
+        split: give tracks that exchanged their people back, and cut those whose look changes to that of a stranger.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -103,6 +106,8 @@ def refine(
     kalman = KalmanFilter(PEOPLE_MOTION)
     tracks, seen = by_track(history[history.measured]), dict(looks or {})
     scale = Scale.of(tracks, seen)
+    turns = find_turns(tracks, seen, scale, kalman) if split else {}
+    tracks, seen = exchange(tracks, seen, turns)
     cuts = find_cuts(tracks, seen, scale, kalman) if split else {}
     parts, origin = _cut(tracks, seen, cuts)
     joined = find_joins(parts, seen, scale, kalman, gap_s=join_gap_s, limit=join_limit)
@@ -111,16 +116,26 @@ def refine(
     short = {one for one, rows in whole.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s}
     filled = [_filled(rows, picture_times_s, kalman, fill_gap_s) for one, rows in whole.items() if one not in short]
     pieces = [
-        Piece(origin[one], float(rows.times_s[0]), float(rows.times_s[-1]), joined.get(one, one))
+        Piece(source, float(own.times_s[0]), float(own.times_s[-1]), joined.get(one, one))
         for one, rows in parts.items()
+        for source, own in _sources(rows, turns.get(origin[one], [Turn(-np.inf, origin[one])]))
     ]
     return Refined(
         History.joined([_led_in(rows, picture_times_s, lead_in) for rows in filled]),
         tuple(sorted((p for p in pieces if p.became not in short), key=lambda p: (p.became, p.first_s))),
         joined,
         {one: tuple(times_s) for one, times_s in cuts.items()},
+        {one: tuple(own) for one, own in turns.items()},
         tuple(sorted({p.track_id for p in pieces if p.became in short})),
     )
+
+
+def _sources(rows: History, turns: Sequence[Turn]) -> Iterator[tuple[int, History]]:
+    """The rows of each online track that a part is made of, in order of time."""
+    for source, start_s, end_s in spans(turns):
+        own = rows.between(start_s, end_s)
+        if len(own):
+            yield source, own
 
 
 def _same(rows: History, track_id: int) -> Ids:
