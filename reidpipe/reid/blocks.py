@@ -13,7 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidpipe.reid.fused import fusible, gated_sum, lite_conv, norm_act
+from reidpipe.reid.fused import (
+    WIDEST,
+    GateWeights,
+    LiteWeights,
+    fusible,
+    gated_sum,
+    lite_streams,
+    norm_act,
+    residual_sum,
+)
 from reidpipe.reid.spec import Fusion, NormPlace, OSNetSpec
 
 REDUCTION = 4  # a block works on a quarter of its output channels
@@ -90,8 +99,13 @@ class LiteConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps in, feature maps out."""
         if self.fused and fusible(x, self.bn):
-            return lite_conv(x, self.conv1.weight, self.conv2.weight, self.bn)
+            return lite_streams(x, [[self.weights]])
         return F.relu(self.bn(self.conv2(self.conv1(x))), inplace=True)
+
+    @property
+    def weights(self) -> LiteWeights:
+        """What it learns."""
+        return LiteWeights(self.conv1.weight, self.conv2.weight, self.bn)
 
 
 class ChannelGate(nn.Module):
@@ -111,6 +125,11 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Gate values `(N, outputs, 1, 1)` in 0..1 for `x`."""
         return torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
+
+    @property
+    def weights(self) -> GateWeights:
+        """What it learns."""
+        return GateWeights(self.fc1.weight, cast(Tensor, self.fc1.bias), self.fc2.weight, cast(Tensor, self.fc2.bias))
 
 
 class ConvStream(nn.Module):
@@ -162,6 +181,8 @@ class OSBlock(nn.Module):
         norm: Instance norm of this block.
     """
 
+    fused = False
+
     def __init__(self, inputs: int, outputs: int, *, spec: OSNetSpec, norm: NormPlace) -> None:
         super().__init__()
         middle = outputs // REDUCTION
@@ -177,20 +198,20 @@ class OSBlock(nn.Module):
         self.downsample = ConvNorm(inputs, outputs, linear=True) if inputs != outputs else None
         self.IN: nn.Module | None = InstanceNorm(outputs) if norm != "none" else None
         self.IN_outside = InstanceNorm(outputs) if norm == "both" else None
-        self._inside, self._outside = inside, outside
+        self._inside, self._outside, self._lite = inside, outside, spec.convolution == "lite"
 
     def streams(self, x: Tensor) -> list[Tensor]:
         """The feature maps of the T streams, before fusion; `x` is the block's input."""
         reduced = self.conv1(x)
-        return [self.get_submodule(name)(reduced) for name in self._stream_names]
+        return [stream(reduced) for stream in self._stream_layers()]
 
     def fuse(self, streams: list[Tensor]) -> Tensor:
         """Join the streams through the gate."""
         if isinstance(self.gate, StreamFusion):
             fused: Tensor = self.gate(streams)
             return fused
-        if self.gate.fused and fusible(streams[0], self.conv1.bn):
-            return gated_sum(streams, self.gate)
+        if self._fusible(streams[0]):
+            return gated_sum(streams, cast(ChannelGate, self.gate).weights)
         fused = self.gate(streams[0]) * streams[0]
         for stream in streams[1:]:
             fused = fused + self.gate(stream) * stream
@@ -198,7 +219,14 @@ class OSBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps in, feature maps out."""
-        residual = self.conv3(self.fuse(self.streams(x)))
+        if self._lite and isinstance(self.gate, ChannelGate) and self._fusible(x):
+            stacks = [[layer.weights for layer in _lite_layers(stream)] for stream in self._stream_layers()]
+            fused = lite_streams(self.conv1(x), stacks, self.gate.weights)
+        else:
+            fused = self.fuse(self.streams(x))
+        if self._fusible(x) and not self._outside:
+            return self._fused_sum(x, self.conv3.conv(fused))
+        residual = self.conv3(fused)
         if self._inside and self.IN is not None:
             residual = self.IN(residual)
         out = residual + (x if self.downsample is None else self.downsample(x))
@@ -206,6 +234,24 @@ class OSBlock(nn.Module):
             norm = self.IN_outside if self._inside else self.IN
             out = out if norm is None else norm(out)
         return F.relu(out, inplace=True)
+
+    def _fused_sum(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The norm of the residual, plus the shortcut, ReLU."""
+        norm = cast(nn.BatchNorm2d | InstanceNorm, self.IN if self._inside else self.conv3.bn)
+        if self.downsample is None:
+            return residual_sum(residual, norm, x, None)
+        return residual_sum(residual, norm, self.downsample.conv(x), cast(nn.BatchNorm2d, self.downsample.bn))
+
+    def _fusible(self, x: Tensor) -> bool:
+        return self.fused and fusible(x, self.conv1.bn) and self.conv3.conv.out_channels <= WIDEST
+
+    def _stream_layers(self) -> list[nn.Module]:
+        return [self.get_submodule(name) for name in self._stream_names]
+
+
+def _lite_layers(stream: nn.Module) -> list[LiteConv]:
+    """The Lite 3x3 of a stream, in order; it holds nothing else."""
+    return [layer for layer in stream.modules() if isinstance(layer, LiteConv)]
 
 
 def _add_streams(block: nn.Module, channels: int, spec: OSNetSpec) -> list[str]:

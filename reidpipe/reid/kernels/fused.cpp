@@ -2,78 +2,92 @@
 //
 // A map (N, H, W, C) is a row of N*H*W pixels of C values. One caller, one thread: nothing here starts threads. Plain C
 // functions over pointers, so that no header of PyTorch is compiled and any version of it can call them.
-// Loops over channels have a compile-time length for the widths of OSNet (16, 24, 32, ... ) and vectorise; others run
-// through the same code with a length known at run time.
+// Gradients of parameters are added to what is there. `batches` of a norm counts the calls, as in PyTorch.
 
-#include "gates.h"
-#include "lite.h"
 #include "norm.h"
+#include "residual.h"
+#include "streams.h"
 
 extern "C" {
 
-// One group of all pixels is batch norm, a group per image instance norm; kept (groups, 4, C).
-void fused_norm_forward(int channels, int groups, const bf16* x, int64_t pixels, const float* weight, const float* bias,
-                        double eps, double momentum, int act, float* running_mean, float* running_variance,
-                        double* kept, bf16* slope, bf16* y) {
+// One group of all pixels is batch norm, a group per image instance norm; kept (groups, C).
+void fused_norm_forward(int channels, int groups, const Norm* norm, const bf16* x, int64_t pixels, int act, Kept* kept,
+                        bf16* slope, bf16* y) {
   const int64_t own = pixels / groups;
   for (int g = 0; g < groups; ++g) {
     const int64_t place = g * own * channels;
-    norm_forward(channels, x + place, own, weight, bias, eps, momentum, act, running_mean, running_variance,
-                 kept + g * 4 * int64_t(channels), slope ? slope + place : nullptr, y + place);
+    norm_forward(*norm, channels, x + place, own, act, kept + int64_t(g) * channels, slope ? slope + place : nullptr,
+                 y + place);
+  }
+  if (norm->batches) ++*norm->batches;
+}
+
+void fused_norm_backward(int channels, int groups, const Norm* norm, const bf16* x, const bf16* dy, const bf16* slope,
+                         int64_t pixels, const Kept* kept, int act, bf16* dx) {
+  const int64_t own = pixels / groups;
+  for (int g = 0; g < groups; ++g) {
+    const int64_t place = g * own * channels;
+    norm_backward(*norm, channels, x + place, dy + place, slope ? slope + place : nullptr, own,
+                  kept + int64_t(g) * channels, act, dx + place);
   }
 }
 
-void fused_norm_backward(int channels, int groups, const bf16* x, const bf16* dy, const bf16* slope, int64_t pixels,
-                         const float* weight, const double* kept, int act, float* dweight, float* dbias, bf16* dx) {
-  const int64_t own = pixels / groups;
-  std::vector<float> group_weight(channels), group_bias(channels);
-  std::vector<double> weight_sum(channels, 0.0), bias_sum(channels, 0.0);
-  for (int g = 0; g < groups; ++g) {
-    const int64_t place = g * own * channels;
-    norm_backward(channels, x + place, dy + place, slope ? slope + place : nullptr, own, weight,
-                  kept + g * 4 * int64_t(channels), act, group_weight.data(), group_bias.data(), dx + place);
-    for (int c = 0; c < channels; ++c) {
-      weight_sum[c] += group_weight[c];
-      bias_sum[c] += group_bias[c];
+void fused_residual_forward(int channels, int groups, const Norm* norm, const Norm* norm_b, const bf16* a, const bf16* b,
+                            int64_t pixels, Kept* kept, Kept* kept_b, bf16* y) {
+  residual_forward(channels, groups, *norm, norm_b, a, b, pixels, kept, kept_b, y);
+  if (norm->batches) ++*norm->batches;
+  if (norm_b && norm_b->batches) ++*norm_b->batches;
+}
+
+void fused_residual_backward(int channels, int groups, const Norm* norm, const Norm* norm_b, const bf16* a, const bf16* b,
+                             const bf16* y, const bf16* dy, int64_t pixels, const Kept* kept, const Kept* kept_b, bf16* da,
+                             bf16* db) {
+  residual_backward(channels, groups, *norm, norm_b, a, b, y, dy, pixels, kept, kept_b, da, db);
+}
+
+// maps (layers, 2, images, pixels, columns), kept (layers, columns), gates (2, streams, images, columns), zero at first.
+void fused_streams_forward(int channels, int images, int height, int width, int layers, const Lite* lite, const Gate* gate,
+                           const bf16* x, bf16* maps, Kept* kept, float* gates, bf16* y) {
+  Streams all(channels, images, height, width, layers, lite, gate, maps, kept, gates);
+  streams_forward(all, x, y);
+}
+
+void fused_streams_backward(int channels, int images, int height, int width, int layers, const Lite* lite,
+                            const Gate* gate, const bf16* x, bf16* maps, Kept* kept, float* gates, const bf16* dy,
+                            bf16* dx) {
+  const Streams all(channels, images, height, width, layers, lite, gate, maps, kept, gates);
+  streams_backward(all, x, dy, dx);
+}
+
+// Maps (streams, images, pixels, C) by pointer; gates (2, streams, images, C).
+void fused_gated_sum(int channels, int images, int64_t pixels, int streams, const Gate* gate, const bf16* const* x,
+                     float* gates, bf16* y) {
+  const int64_t image = pixels * channels, half = int64_t(streams) * images;
+  for (int n = 0; n < images; ++n) {
+    std::vector<Stream> maps;
+    std::vector<const float*> values;
+    for (int s = 0; s < streams; ++s) {
+      float *mean = gates + (int64_t(s) * images + n) * channels, *value = mean + half * channels;
+      maps.push_back({x[s] + n * image, nullptr, nullptr});
+      values.push_back(value);
+      stream_mean(maps[s], pixels, channels, mean);
+      gate_values(*gate, channels, mean, value);
     }
-  }
-  for (int c = 0; c < channels; ++c) {
-    dweight[c] = float(weight_sum[c]);
-    dbias[c] = float(bias_sum[c]);
+    gated_sum(maps, values.data(), pixels, channels, y + n * image);
   }
 }
 
-void fused_lite_forward(int channels, const bf16* x, int images, int height, int width, const float* point,
-                        const float* depth, const float* weight, const float* bias, double eps, double momentum,
-                        float* running_mean, float* running_variance, bf16* reduced, bf16* filtered, double* kept,
-                        bf16* y) {
-  BY_WIDTH(lite_forward, channels, x, images, height, width, point, depth, weight, bias, eps, momentum, running_mean,
-           running_variance, reduced, filtered, kept, y)
-}
-
-void fused_lite_backward(int channels, const bf16* x, const bf16* reduced, const bf16* filtered, const bf16* dy,
-                         int images, int height, int width, const float* point, const float* depth,
-                         const float* weight, const double* kept, bf16* spare, bf16* dx, float* dpoint, float* ddepth,
-                         float* dweight, float* dbias) {
-  BY_WIDTH(lite_backward, channels, x, reduced, filtered, dy, images, height, width, point, depth, weight, kept, spare,
-           dx, dpoint, ddepth, dweight, dbias)
-}
-
-void fused_image_means(int channels, const bf16* x, int images, int64_t pixels, float* mean) {
-  BY_WIDTH(image_means, channels, x, images, pixels, mean)
-}
-
-void fused_gated_sum(int channels, int streams, const bf16* const* x, const float* gates, int images, int64_t pixels,
-                     bf16* y) {
-  BY_WIDTH(gated_sum, channels, streams, x, gates, images, pixels, y)
-}
-
-void fused_gate_gradients(int channels, const bf16* x, const bf16* dy, int images, int64_t pixels, float* dgates) {
-  BY_WIDTH(gate_gradients, channels, x, dy, images, pixels, dgates)
-}
-
-void fused_stream_gradients(int channels, const bf16* dy, const float* gates, const float* dmean, int images,
-                            int64_t pixels, bf16* dx) {
-  BY_WIDTH(stream_gradients, channels, dy, gates, dmean, images, pixels, dx)
+void fused_gated_sum_backward(int channels, int images, int64_t pixels, int streams, const Gate* gate,
+                              const bf16* const* x, const float* gates, const bf16* dy, bf16* const* dx) {
+  const int64_t image = pixels * channels, half = int64_t(streams) * images;
+  std::vector<float> dvalue(channels), add(channels);
+  for (int n = 0; n < images; ++n)
+    for (int s = 0; s < streams; ++s) {
+      const float *mean = gates + (int64_t(s) * images + n) * channels, *value = mean + half * channels;
+      value_gradient({x[s] + n * image, nullptr, nullptr}, dy + n * image, pixels, channels, dvalue.data());
+      gate_backward(*gate, channels, mean, value, dvalue.data(), add.data());
+      for (float& one : add) one /= float(pixels);
+      stream_gradient(dy + n * image, value, add.data(), pixels, channels, dx[s] + n * image);
+    }
 }
 }

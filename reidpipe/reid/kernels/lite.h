@@ -1,219 +1,179 @@
-// The Lite 3x3 of OSNet: pointwise, then depthwise convolution, batch norm, ReLU.
+// One image of the Lite 3x3: its pointwise and depthwise products and their gradients, on maps that are zero-padded to a
+// whole number of vectors ("columns", a multiple of 8).
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "norm.h"
 
-// One image with a border of zeros, widened: the inner loops of the depthwise convolution then need no edge cases.
-template <class Width>
-void pad_image(int channels, const bf16* x, int height, int width, float* padded) {
-  const int C = Width::get(channels);
-  const int64_t line = int64_t(width + 2) * C;
-  std::memset(padded, 0, sizeof(float) * line);
-  std::memset(padded + (height + 1) * line, 0, sizeof(float) * line);
-  for (int i = 0; i < height; ++i) {
-    float* out = padded + (i + 1) * line;
-    #pragma omp simd
-    for (int c = 0; c < C; ++c) out[c] = out[line - C + c] = 0;
-    const bf16* row = x + int64_t(i) * width * C;
-    for (int64_t t = 0; t < int64_t(width) * C; ++t) out[C + t] = widen(row[t]);
-  }
-}
+struct Size {
+  int height, width, columns;
+  int64_t pixels() const { return int64_t(height) * width; }
+  int64_t values() const { return pixels() * columns; }
+  int64_t line() const { return int64_t(width + 2) * columns; }          // of a padded image
+  int64_t padded() const { return line() * (height + 2); }
+  int64_t pair_words() const { return (pixels() + 1) / 2 * columns; }
+};
 
-// y = depthwise 3x3 of x, zero padding 1, stride 1; taps (9, C).
-template <class Width>
-void depthwise(int channels, const bf16* x, int images, int height, int width, const float* taps, bf16* y) {
-  const int C = Width::get(channels);
-  const int64_t line = int64_t(width + 2) * C, image = int64_t(height) * width * C;
-  std::vector<float> padded((height + 2) * line);
-  for (int n = 0; n < images; ++n) {
-    pad_image<Width>(channels, x + n * image, height, width, padded.data());
-    for (int i = 0; i < height; ++i)
-      for (int j = 0; j < width; ++j) {
-        const float* corner = padded.data() + i * line + int64_t(j) * C;
-        bf16* out = y + n * image + (int64_t(i) * width + j) * C;
-        #pragma omp simd
-        for (int c = 0; c < C; ++c) {
-          float v = 0;
-          for (int di = 0; di < 3; ++di)
-            for (int dj = 0; dj < 3; ++dj) v += corner[di * line + dj * C + c] * taps[(di * 3 + dj) * C + c];
-          out[c] = narrow(v);
-        }
-      }
-  }
-}
-
-// dtaps (9, C) = sum over images and pixels of dy times the 3x3 neighbourhood of x.
-template <class Width>
-void depthwise_taps(int channels, const bf16* x, const bf16* dy, int images, int height, int width, float* dtaps) {
-  const int C = Width::get(channels);
-  const int64_t line = int64_t(width + 2) * C, image = int64_t(height) * width * C;
-  std::vector<float> padded((height + 2) * line);
-  std::vector<double> total(9 * C, 0.0);
-  alignas(64) float part[9 * WIDEST];
-  for (int n = 0; n < images; ++n) {
-    pad_image<Width>(channels, x + n * image, height, width, padded.data());
-    for (int t = 0; t < 9 * C; ++t) part[t] = 0;
-    for (int i = 0; i < height; ++i)
-      for (int j = 0; j < width; ++j) {
-        const float* corner = padded.data() + i * line + int64_t(j) * C;
-        const bf16* grad = dy + n * image + (int64_t(i) * width + j) * C;
-        #pragma omp simd
-        for (int c = 0; c < C; ++c) {
-          const float g = widen(grad[c]);
-          for (int di = 0; di < 3; ++di)
-            for (int dj = 0; dj < 3; ++dj) part[(di * 3 + dj) * C + c] += corner[di * line + dj * C + c] * g;
-        }
-      }
-    for (int t = 0; t < 9 * C; ++t) total[t] += part[t];
-  }
-  for (int t = 0; t < 9 * C; ++t) dtaps[t] = float(total[t]);
-}
-
-// y = x w, w (C, C) by input channel: the pointwise convolution. With w transposed: its gradient with respect to x.
-template <int C>
-void multiply(const bf16* x, int64_t pixels, const float* w, bf16* y) {
-  constexpr int LANES = C % 16 == 0 ? 16 : 8, VECTORS = C / LANES, AT_ONCE = 16 / VECTORS;
-  using L = Lane<LANES>;
-  typename L::Floats sum[AT_ONCE][VECTORS];
-  int64_t p = 0;
-  for (; p + AT_ONCE <= pixels; p += AT_ONCE) {
-    const bf16* rows = x + p * C;
-    #pragma GCC unroll 16
-    for (int r = 0; r < AT_ONCE; ++r)
-      #pragma GCC unroll 16
-      for (int v = 0; v < VECTORS; ++v) sum[r][v] = typename L::Floats{};
-    for (int i = 0; i < C; ++i) {
-      typename L::Floats line[VECTORS];
-      #pragma GCC unroll 16
-      for (int v = 0; v < VECTORS; ++v) line[v] = L::load(w + i * C + v * LANES);
-      #pragma GCC unroll 16
-      for (int r = 0; r < AT_ONCE; ++r) {
-        const float factor = widen(rows[r * C + i]);
+// y = x w for `pixels` rows; words (columns / 2, columns): pairs of w by input. ADD: adds to y.
+template <bool ADD> inline void multiply(const bf16* x, int64_t pixels, int columns, const uint32_t* words, bf16* y) {
+  by_columns<4>(columns, [&](auto tile, int first) {
+    using T = decltype(tile);
+    if constexpr (T::LANES > 1) {  // columns are a multiple of 8
+      using L = typename T::L;
+      constexpr int V = T::VECTORS, MOST = V == 1 ? 16 : V == 2 ? 8 : 4;
+      auto rows = [&](auto count, int64_t p) {
+        constexpr int R = decltype(count)::value;
+        typename L::Floats sum[R][V];
         #pragma GCC unroll 16
-        for (int v = 0; v < VECTORS; ++v) sum[r][v] += factor * line[v];
-      }
-    }
-    #pragma GCC unroll 16
-    for (int r = 0; r < AT_ONCE; ++r)
-      #pragma GCC unroll 16
-      for (int v = 0; v < VECTORS; ++v) L::store(y + (p + r) * C + v * LANES, sum[r][v]);
-  }
-  for (; p < pixels; ++p)
-    for (int c = 0; c < C; ++c) {
-      float total = 0;
-      for (int i = 0; i < C; ++i) total += widen(x[p * C + i]) * w[i * C + c];
-      y[p * C + c] = narrow(total);
-    }
-}
-
-// dw[i][c] = sum over pixels of x[i] * dy[c].
-template <int C>
-void multiply_weights(const bf16* x, const bf16* dy, int64_t pixels, float* dw) {
-  constexpr int LANES = C % 16 == 0 ? 16 : 8, VECTORS = C / LANES, ROWS = 16 / VECTORS > 8 ? 16 : 8 / (VECTORS > 2 ? 2 : 1);
-  static_assert(C % ROWS == 0);
-  using L = Lane<LANES>;
-  std::vector<double> total(C * C, 0.0);
-  alignas(64) float part[ROWS * C];
-  for (int64_t start = 0; start < pixels; start += BLOCK) {
-    const int64_t end = start + BLOCK < pixels ? start + BLOCK : pixels;
-    for (int first = 0; first < C; first += ROWS) {
-      typename L::Floats sum[ROWS][VECTORS];
-      #pragma GCC unroll 16
-      for (int r = 0; r < ROWS; ++r)
-        #pragma GCC unroll 16
-        for (int v = 0; v < VECTORS; ++v) sum[r][v] = typename L::Floats{};
-      for (int64_t p = start; p < end; ++p) {
-        typename L::Floats grad[VECTORS];
-        #pragma GCC unroll 16
-        for (int v = 0; v < VECTORS; ++v) grad[v] = L::load(dy + p * C + v * LANES);
-        #pragma GCC unroll 16
-        for (int r = 0; r < ROWS; ++r) {
-          const float factor = widen(x[p * C + first + r]);
+        for (int r = 0; r < R; ++r)
+          #pragma GCC unroll 4
+          for (int v = 0; v < V; ++v)
+            sum[r][v] = ADD ? L::load(y + (p + r) * columns + first + v * T::LANES) : typename L::Floats{};
+        for (int i = 0; i < columns / 2; ++i) {
+          typename L::Bits line[V];
+          #pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) line[v] = L::words(words + int64_t(i) * columns + first + v * T::LANES);
           #pragma GCC unroll 16
-          for (int v = 0; v < VECTORS; ++v) sum[r][v] += factor * grad[v];
+          for (int r = 0; r < R; ++r) {
+            uint32_t pair;
+            std::memcpy(&pair, x + (p + r) * columns + 2 * i, sizeof pair);
+            #pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) sum[r][v] = L::dot(sum[r][v], L::all(pair), line[v]);
+          }
         }
+        #pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          #pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) L::store(y + (p + r) * columns + first + v * T::LANES, sum[r][v]);
+      };
+      int64_t p = 0;
+      for (; p + MOST <= pixels; p += MOST) rows(std::integral_constant<int, MOST>{}, p);
+      for (; p < pixels; ++p) rows(std::integral_constant<int, 1>{}, p);
+    }
+  });
+}
+
+// Pairs of pixels as words: (x[2p], x[2p + 1]) by column, for products that sum over pixels. With a scale:
+// of relu(x * scale + shift).
+inline void pair_pixels(const bf16* x, int64_t pixels, int columns, const float* scale, const float* shift,
+                        uint32_t* words) {
+  by_columns<1>(columns, [&](auto tile, int first) {
+    using T = decltype(tile);
+    if constexpr (T::LANES > 1) {
+      using L = typename T::L;
+      const typename L::Floats zero = {}, a = scale ? L::load(scale + first) : zero, b = scale ? L::load(shift + first) : zero;
+      auto value = [&](const bf16* from) {
+        if (!scale) return L::bits(from);
+        const typename L::Floats z = L::load(from) * a + b;
+        return L::narrowed(z < zero ? zero : z);
+      };
+      for (int64_t p = 0; p < pixels; p += 2) {
+        const bf16* from = x + p * columns + first;
+        auto word = value(from);
+        if (p + 1 < pixels) word |= value(from + columns) << 16;
+        L::store(words + p / 2 * columns + first, word);
       }
-      std::memcpy(part, sum, sizeof(sum));
-      for (int t = 0; t < ROWS * C; ++t) total[first * C + t] += part[t];
     }
-  }
-  for (int t = 0; t < C * C; ++t) dw[t] = float(total[t]);
+  });
 }
 
-// The same for a width that is not known when this is compiled.
-inline void multiply_any(int channels, const bf16* x, int64_t pixels, const float* w, bf16* y) {
-  std::vector<float> sum(channels);
-  for (int64_t p = 0; p < pixels; ++p) {
-    std::fill(sum.begin(), sum.end(), 0.0f);
-    for (int i = 0; i < channels; ++i) {
-      const float factor = widen(x[p * channels + i]);
-      for (int c = 0; c < channels; ++c) sum[c] += factor * w[i * channels + c];
+// dw[i][c] += sum over pixels of x[i] * dy[c], both as pair_pixels left them; `pairs` of them.
+inline void multiply_weights(const uint32_t* x, const uint32_t* dy, int64_t pairs, int columns, float* dw) {
+  by_columns<3>(columns, [&](auto tile, int first) {
+    using T = decltype(tile);
+    if constexpr (T::LANES > 1) {
+      using L = typename T::L;
+      constexpr int V = T::VECTORS, ROWS = 8;
+      for (int i = 0; i < columns; i += ROWS) {
+        typename L::Floats sum[ROWS][V];
+        #pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r)
+          #pragma GCC unroll 3
+          for (int v = 0; v < V; ++v) sum[r][v] = L::load(dw + int64_t(i + r) * columns + first + v * T::LANES);
+        for (int64_t p = 0; p < pairs; ++p) {
+          typename L::Bits line[V];
+          #pragma GCC unroll 3
+          for (int v = 0; v < V; ++v) line[v] = L::words(dy + p * columns + first + v * T::LANES);
+          #pragma GCC unroll 8
+          for (int r = 0; r < ROWS; ++r)
+            #pragma GCC unroll 3
+            for (int v = 0; v < V; ++v) sum[r][v] = L::dot(sum[r][v], L::all(x[p * columns + i + r]), line[v]);
+        }
+        #pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r)
+          #pragma GCC unroll 3
+          for (int v = 0; v < V; ++v) L::store(dw + int64_t(i + r) * columns + first + v * T::LANES, sum[r][v]);
+      }
     }
-    for (int c = 0; c < channels; ++c) y[p * channels + c] = narrow(sum[c]);
-  }
+  });
 }
 
-inline void multiply_weights_any(int channels, const bf16* x, const bf16* dy, int64_t pixels, float* dw) {
-  const size_t cells = size_t(channels) * channels;
-  std::vector<double> total(cells, 0.0);
-  for (int64_t p = 0; p < pixels; ++p)
-    for (int i = 0; i < channels; ++i) {
-      const float factor = widen(x[p * channels + i]);
-      for (int c = 0; c < channels; ++c) total[i * channels + c] += factor * widen(dy[p * channels + c]);
+// Inside of `padded`, whose border is zero already: the inner loops of the depthwise products then need no edge cases.
+template <class Value> inline void pad_image(const Size& size, float* padded, Value value) {
+  by_columns<1>(size.columns, [&](auto tile, int first) {
+    using L = typename decltype(tile)::L;
+    auto at = value(tile, first);
+    for (int i = 0; i < size.height; ++i) {
+      float* out = padded + (i + 1) * size.line() + size.columns + first;
+      const int64_t place = int64_t(i) * size.width * size.columns + first;
+      for (int64_t j = 0; j < int64_t(size.width) * size.columns; j += size.columns) L::store(out + j, at(place + j));
     }
-  for (size_t t = 0; t < cells; ++t) dw[t] = float(total[t]);
+  });
 }
 
-template <class Width>
-void pointwise(int channels, const bf16* x, int64_t pixels, const float* w, bf16* y) {
-  if constexpr (Width::FIXED) multiply<Width::get(0)>(x, pixels, w, y);
-  else multiply_any(channels, x, pixels, w, y);
+// y = depthwise 3x3 of the padded image, zero padding 1, stride 1; taps (9, columns). Adds y and its squares to the sums.
+inline void depthwise(const Size& size, const float* padded, const float* taps, bf16* y, double* sum, double* square) {
+  const int64_t line = size.line();
+  const int C = size.columns;
+  by_columns<1>(C, [&](auto tile, int first) {
+    using L = typename decltype(tile)::L;
+    typename L::Floats tap[9], s = {}, q = {};
+    for (int t = 0; t < 9; ++t) tap[t] = L::load(taps + t * C + first);
+    for (int i = 0; i < size.height; ++i)
+      for (int j = 0; j < size.width; ++j) {
+        const float* corner = padded + i * line + int64_t(j) * C + first;
+        typename L::Floats v = {};
+        #pragma GCC unroll 9
+        for (int t = 0; t < 9; ++t) v += L::load(corner + t / 3 * line + t % 3 * C) * tap[t];
+        s += v;
+        q += v * v;
+        L::store(y + (int64_t(i) * size.width + j) * C + first, v);
+      }
+    L::add(sum + first, s);
+    L::add(square + first, q);
+  });
 }
 
-template <class Width>
-void pointwise_weights(int channels, const bf16* x, const bf16* dy, int64_t pixels, float* dw) {
-  if constexpr (Width::FIXED) multiply_weights<Width::get(0)>(x, dy, pixels, dw);
-  else multiply_weights_any(channels, x, dy, pixels, dw);
-}
-
-// weights: pointwise (C_out, C_in), depthwise (C, 9), norm's weight and bias. reduced, filtered: kept for backward.
-template <class Width>
-void lite_forward(int channels, const bf16* x, int images, int height, int width, const float* point,
-                  const float* depth, const float* weight, const float* bias, double eps, double momentum,
-                  float* running_mean, float* running_variance, bf16* reduced, bf16* filtered, double* kept, bf16* y) {
-  const int C = Width::get(channels);
-  const int64_t pixels = int64_t(images) * height * width;
-  std::vector<float> w(C * C), taps(9 * C);
-  for (int i = 0; i < C; ++i)
-    for (int c = 0; c < C; ++c) w[i * C + c] = point[c * C + i];
-  for (int t = 0; t < 9; ++t)
-    for (int c = 0; c < C; ++c) taps[t * C + c] = depth[c * 9 + t];
-  pointwise<Width>(channels, x, pixels, w.data(), reduced);
-  depthwise<Width>(channels, reduced, images, height, width, taps.data(), filtered);
-  norm_forward(channels, filtered, pixels, weight, bias, eps, momentum, RELU, running_mean, running_variance, kept,
-               nullptr, y);
-}
-
-template <class Width>
-void lite_backward(int channels, const bf16* x, const bf16* reduced, const bf16* filtered, const bf16* dy, int images,
-                   int height, int width, const float* point, const float* depth, const float* weight,
-                   const double* kept, bf16* spare, bf16* dx, float* dpoint, float* ddepth, float* dweight,
-                   float* dbias) {
-  const int C = Width::get(channels);
-  const int64_t pixels = int64_t(images) * height * width;
-  std::vector<float> taps(9 * C), dtaps(9 * C), dw(C * C);
-  for (int t = 0; t < 9; ++t)
-    for (int c = 0; c < C; ++c) taps[t * C + c] = depth[c * 9 + 8 - t];  // turned by 180 degrees
-  norm_backward(channels, filtered, dy, nullptr, pixels, weight, kept, RELU, dweight, dbias, dx);
-  depthwise_taps<Width>(channels, reduced, dx, images, height, width, dtaps.data());
-  depthwise<Width>(channels, dx, images, height, width, taps.data(), spare);
-  pointwise_weights<Width>(channels, x, spare, pixels, dw.data());
-  pointwise<Width>(channels, spare, pixels, point, dx);
-  for (int t = 0; t < 9; ++t)
-    for (int c = 0; c < C; ++c) ddepth[c * 9 + t] = dtaps[t * C + c];
-  for (int i = 0; i < C; ++i)
-    for (int c = 0; c < C; ++c) dpoint[c * C + i] = dw[i * C + c];
+// From the padded gradient behind the depthwise convolution: the gradient before it, and dtaps (9, columns), added to.
+// Both read the same neighbourhood, with the taps turned by 180 degrees: x is what the convolution saw.
+inline void depthwise_backward(const Size& size, const float* padded, const float* taps, const bf16* x, bf16* dx,
+                               float* dtaps) {
+  const int64_t line = size.line();
+  const int C = size.columns;
+  by_columns<1>(C, [&](auto tile, int first) {
+    using L = typename decltype(tile)::L;
+    typename L::Floats tap[9], sum[9];
+    for (int t = 0; t < 9; ++t) {
+      tap[t] = L::load(taps + (8 - t) * C + first);
+      sum[t] = L::load(dtaps + (8 - t) * C + first);
+    }
+    for (int i = 0; i < size.height; ++i)
+      for (int j = 0; j < size.width; ++j) {
+        const float* corner = padded + i * line + int64_t(j) * C + first;
+        const int64_t place = (int64_t(i) * size.width + j) * C + first;
+        const typename L::Floats centre = L::load(x + place);
+        typename L::Floats v = {};
+        #pragma GCC unroll 9
+        for (int t = 0; t < 9; ++t) {
+          const typename L::Floats near = L::load(corner + t / 3 * line + t % 3 * C);
+          v += near * tap[t];
+          sum[t] += near * centre;
+        }
+        L::store(dx + place, v);
+      }
+    for (int t = 0; t < 9; ++t) L::store(dtaps + (8 - t) * C + first, sum[t]);
+  });
 }

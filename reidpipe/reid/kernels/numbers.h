@@ -1,4 +1,4 @@
-// bfloat16, widths known at compile time, and vectors held in registers.
+// bfloat16, and vectors held in registers.
 #pragma once
 
 #include <cstdint>
@@ -33,54 +33,93 @@ inline float sigmoid(float z) {
   return 1.0f / (1.0f + series * scale);
 }
 
-// The number of channels, fixed at compile time where it is a usual one.
-template <int C> struct Fixed {
-  static constexpr bool FIXED = true;
-  static constexpr int get(int) { return C; }
-};
-struct Free {
-  static constexpr bool FIXED = false;
-  static int get(int channels) { return channels; }
-};
-
-#define BY_WIDTH(FUNCTION, CHANNELS, ...)                       \
-  switch (CHANNELS) {                                           \
-    case 16: FUNCTION<Fixed<16>>(CHANNELS, __VA_ARGS__); break; \
-    case 24: FUNCTION<Fixed<24>>(CHANNELS, __VA_ARGS__); break; \
-    case 32: FUNCTION<Fixed<32>>(CHANNELS, __VA_ARGS__); break; \
-    case 48: FUNCTION<Fixed<48>>(CHANNELS, __VA_ARGS__); break; \
-    case 64: FUNCTION<Fixed<64>>(CHANNELS, __VA_ARGS__); break; \
-    case 80: FUNCTION<Fixed<80>>(CHANNELS, __VA_ARGS__); break; \
-    case 96: FUNCTION<Fixed<96>>(CHANNELS, __VA_ARGS__); break; \
-    case 128: FUNCTION<Fixed<128>>(CHANNELS, __VA_ARGS__); break; \
-    default: FUNCTION<Free>(CHANNELS, __VA_ARGS__);             \
-  }
-
 constexpr int WIDEST = 512;
 
-// Vectors of `Lanes` floats held in registers, for the products of small matrices.
+inline int round_up(int value, int to) { return (value + to - 1) / to * to; }
+
+// Vectors of `Lanes` floats held in registers. A word is a pair of bfloat16 values: the lower half comes first in memory.
 template <int Lanes> struct Lane;
-#define LANE(N)                                                                                       \
-  template <> struct Lane<N> {                                                                        \
-    typedef float Floats __attribute__((vector_size(N * 4)));                                         \
-    typedef uint32_t Bits __attribute__((vector_size(N * 4)));                                        \
-    typedef uint16_t Halves __attribute__((vector_size(N * 2)));                                      \
-    static Floats load(const float* from) {                                                           \
-      Floats floats;                                                                                  \
-      std::memcpy(&floats, from, sizeof floats);                                                      \
-      return floats;                                                                                  \
-    }                                                                                                 \
-    static Floats load(const bf16* from) {                                                            \
-      Halves halves;                                                                                  \
-      std::memcpy(&halves, from, sizeof halves);                                                      \
-      return (Floats)(__builtin_convertvector(halves, Bits) << 16);                                   \
-    }                                                                                                 \
-    static void store(bf16* to, Floats value) {                                                       \
-      const Bits bits = (Bits)value;                                                                  \
-      const Halves halves = __builtin_convertvector((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, Halves); \
-      std::memcpy(to, &halves, sizeof halves);                                                        \
-    }                                                                                                 \
+
+#if defined(__AVX512BF16__) && defined(__AVX512VL__)
+#include <immintrin.h>
+#define NARROW(BITS, VALUE) (Halves) _mm##BITS##_cvtneps_pbh((__m##BITS)(VALUE))
+#define DOT(BITS, SUM, A, B) (Floats) _mm##BITS##_dpbf16_ps((__m##BITS)(SUM), (__m##BITS##bh)(A), (__m##BITS##bh)(B))
+#else
+#define NARROW(BITS, VALUE) \
+  __builtin_convertvector(((Bits)(VALUE) + 0x7fffu + (((Bits)(VALUE) >> 16) & 1u)) >> 16, Halves)
+#define DOT(BITS, SUM, A, B) \
+  (SUM) + (Floats)((A) << 16) * (Floats)((B) << 16) + (Floats)((A) & 0xffff0000u) * (Floats)((B) & 0xffff0000u)
+#endif
+
+#define LANE(N, BITS)                                                                                     \
+  template <> struct Lane<N> {                                                                            \
+    typedef float Floats __attribute__((vector_size(N * 4)));                                             \
+    typedef uint32_t Bits __attribute__((vector_size(N * 4)));                                            \
+    typedef uint16_t Halves __attribute__((vector_size(N * 2)));                                          \
+    template <class Value> static Value read(const void* from) {                                          \
+      Value value;                                                                                        \
+      std::memcpy(&value, from, sizeof value);                                                            \
+      return value;                                                                                       \
+    }                                                                                                     \
+    static Bits bits(const bf16* from) { return __builtin_convertvector(read<Halves>(from), Bits); }      \
+    static Bits words(const uint32_t* from) { return read<Bits>(from); }                                  \
+    static Bits all(uint32_t word) { return word + Bits{}; }                                              \
+    static Floats load(const float* from) { return read<Floats>(from); }                                  \
+    static Floats load(const bf16* from) { return (Floats)(bits(from) << 16); }                           \
+    static void store(float* to, Floats value) { std::memcpy(to, &value, sizeof value); }                 \
+    static void store(uint32_t* to, Bits value) { std::memcpy(to, &value, sizeof value); }                \
+    static void store(bf16* to, Floats value) {                                                           \
+      const Halves halves = NARROW(BITS, value);                                                          \
+      std::memcpy(to, &halves, sizeof halves);                                                            \
+    }                                                                                                     \
+    static Bits narrowed(Floats value) { return __builtin_convertvector(NARROW(BITS, value), Bits); }     \
+    static Floats dot(Floats sum, Bits a, Bits b) { return DOT(BITS, sum, a, b); }                        \
+    template <class Total> static void add(Total* to, Floats value) {                                     \
+      for (int i = 0; i < N; ++i) to[i] += value[i];                                                      \
+    }                                                                                                     \
   }
-LANE(8);
-LANE(16);
+LANE(8, 256);
+LANE(16, 512);
 #undef LANE
+#undef NARROW
+#undef DOT
+
+template <> struct Lane<1> {  // what is left of a row of an odd length
+  typedef float Floats;
+  static float load(const float* from) { return *from; }
+  static float load(const bf16* from) { return widen(*from); }
+  static void store(float* to, float value) { *to = value; }
+  static void store(bf16* to, float value) { *to = narrow(value); }
+  template <class Total> static void add(Total* to, float value) { *to += value; }
+};
+
+template <int Lanes, int Vectors> struct Tile {
+  static constexpr int LANES = Lanes, VECTORS = Vectors, COLUMNS = Lanes * Vectors;
+  using L = Lane<Lanes>;
+};
+
+// Calls work(Tile, first column) until all columns are done, with at most `Most` vectors at a time.
+template <int Most, class Work> inline void by_columns(int columns, Work work) {
+  int c = 0;
+  for (; c + 16 * Most <= columns; c += 16 * Most) work(Tile<16, Most>{}, c);
+  if constexpr (Most > 3)
+    if (c + 48 <= columns) {
+      work(Tile<16, 3>{}, c);
+      c += 48;
+    }
+  if constexpr (Most > 2)
+    if (c + 32 <= columns) {
+      work(Tile<16, 2>{}, c);
+      c += 32;
+    }
+  if constexpr (Most > 1)
+    if (c + 16 <= columns) {
+      work(Tile<16, 1>{}, c);
+      c += 16;
+    }
+  if (c + 8 <= columns) {
+    work(Tile<8, 1>{}, c);
+    c += 8;
+  }
+  for (; c < columns; ++c) work(Tile<1, 1>{}, c);
+}
