@@ -52,9 +52,8 @@ TRACKS, TIMES, LOOKS = ("few", "many"), ("filmed", "clip"), ("plain", "poor")
 LONERS = 1 / 3
 LONG = 4
 """Crops of a track that can be cut in two."""
-AWAY_S, AROUND_S = 10.0, 1.0
-"""Who is not seen for so long left and came back; and the pictures of Market-1501 are a few of each stay, which began
-before the first of them and ended after the last."""
+AROUND_S = 1.0
+"""The pictures of Market-1501 are a few of each stay, which began before the first of them and ended after the last."""
 CLIP_S, STAY_S, BREAK_S = 30.0, (4.0, 10.0), 1.0
 LIMITS = np.arange(-0.2, 0.2001, 0.05)
 
@@ -111,21 +110,8 @@ def domains(net: str, people: slice, kept: Path, folder: Path = FOLDER) -> list[
         np.savez(file, facts=facts, **vectors)
     data, none = np.load(file), np.zeros((1, 1, 3), np.uint8)
     crops = [Crop(int(p), int(c), int(s), float(t), none) for p, c, s, t in data["facts"]]
-    crops = stays(crops)
+    crops = fitting.stays(crops)
     return [fitting.group(kind, crops, data[kind]) for kind in data.files if kind != "facts"]
-
-
-def stays(crops: Sequence[Crop]) -> list[Crop]:
-    """The same crops with stays numbered anew: one ends when its person is not seen for a while."""
-    rows: dict[tuple[int, int], list[int]] = {}
-    for i, crop in enumerate(crops):
-        rows.setdefault((crop.person, crop.camera), []).append(i)
-    number = [0] * len(crops)
-    for own in rows.values():
-        own.sort(key=lambda i: crops[i].time_s)
-        for before, after in itertools.pairwise(own):
-            number[after] = number[before] + int(crops[after].time_s - crops[before].time_s > AWAY_S)
-    return [replace(crop, stay=stay) for crop, stay in zip(crops, number, strict=True)]
 
 
 def cut(domain: Domain, plan: Plan) -> Truth:

@@ -22,7 +22,7 @@ from reidpipe.associate.scene import Scene, see
 from reidpipe.associate.steadiness import common_scale
 from reidpipe.associate.transit import Transit, read_transits
 from reidpipe.associate.uncertainty import least_prior, prior_of, shift_std
-from reidpipe.associate.weigh import Weighed, gather, link_odds, look, weigh
+from reidpipe.associate.weigh import Weighed, gather, group_odds, link_odds, look, weigh
 from reidpipe.report.results import Person
 from reidpipe.types import Ids, TrackKey, Tracklet, Vectors
 
@@ -171,7 +171,7 @@ def _judge(scene: Scene, owners: Ids, order: Ids, rule: Rule, said: Wide) -> Cer
     return Certainty(
         links=links,
         others=others,
-        rivals=_rivals(scene.quality, owners, weighed.pairs, weighed.odds, weighed.floor, apart),
+        rivals=_rivals(scene.quality, owners, weighed, apart),
         apart=frozenset((min(a, b), max(a, b)) for a, b in apart.tolist()),
         limit=weighed.limit,
         limit_std=moved / weighed.looks.calibration.slope,
@@ -198,19 +198,23 @@ def _others(scene: Scene, owners: Ids, weighed: Weighed) -> Ids:
     return others
 
 
-def _rivals(weights: Wide, owners: Ids, pairs: Ids, odds: Wide, floor: float, apart: Ids) -> tuple[Rival, ...]:
+def _rivals(weights: Wide, owners: Ids, weighed: Weighed, apart: Ids) -> tuple[Rival, ...]:
     """Pairs of identities that nothing forbids and that have a chance, likeliest first."""
     count = int(owners.max()) + 1
+    pairs, evidence, floor = weighed.pairs, weighed.odds - weighed.prior, weighed.floor - weighed.prior
     across = owners[pairs[:, 0]] != owners[pairs[:, 1]]
     ends = np.sort(owners[pairs[across]], axis=1)
     both = weights[pairs[across]].prod(axis=1)
     codes, inverse = np.unique(ends[:, 0] * count + ends[:, 1], return_inverse=True)
-    total, seen = np.bincount(inverse, odds[across] * both), np.bincount(inverse, both)
+    total, seen = np.bincount(inverse, evidence[across] * both), np.bincount(inverse, both)
     mass = np.bincount(owners, weights)
-    all_pairs = mass[codes // count] * mass[codes % count]
+    worth = mass**2 / np.bincount(owners, weights**2)
+    a, b = codes // count, codes % count
+    all_pairs = mass[a] * mass[b]
     mean = (total + np.maximum(all_pairs - seen, 0.0) * floor) / all_pairs
+    odds = group_odds(mean, worth[a], worth[b], weighed.prior)
     forbidden = np.sort(apart, axis=1)
     free = ~np.isin(codes, forbidden[:, 0] * count + forbidden[:, 1])
-    likely = free & (probability(mean) >= LEAST_PROBABILITY)
-    found = [Rival(int(c) // count, int(c) % count, float(m)) for c, m in zip(codes[likely], mean[likely], strict=True)]
+    likely = free & (probability(odds) >= LEAST_PROBABILITY)
+    found = [Rival(int(c) // count, int(c) % count, float(m)) for c, m in zip(codes[likely], odds[likely], strict=True)]
     return tuple(sorted(found, key=lambda rival: (-rival.odds, rival.a, rival.b)))

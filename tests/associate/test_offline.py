@@ -66,6 +66,16 @@ def test_offline_keeps_the_last_tracklet_of_a_key() -> None:
     assert len(offline.close()) == len(truth)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_offline_links_are_likelier_than_not(seed: int) -> None:
+    """What is shown is what was decided with: who joins somebody does so at more than even odds."""
+    offline = OfflineAssociator()
+    offline.update([t for _, t in world(9, 3, visits=3, noise=1.0, seed=seed)], 0.0)
+    sure = [link.probability for link in offline.close() if link.probability is not None]
+    assert len(sure) > 20
+    assert 0.5 <= min(sure) < 0.9 < max(sure)
+
+
 def test_offline_takes_nothing_one_and_strangers() -> None:
     offline = OfflineAssociator()
     assert offline.close() == []

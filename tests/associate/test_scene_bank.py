@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tools.fit_calibration import Crop, Domain, group
-from tools.scene_bank import AWAY_S, LONERS, Plan, Truth, cut, half, stays
+from tools.fit_calibration import AWAY_S, Crop, Domain, group, stays
+from tools.scene_bank import LONERS, Plan, Truth, cut, half
 
 
 @pytest.fixture(scope="module")
