@@ -17,10 +17,12 @@ from reidpipe.reid.fused import (
     WIDEST,
     GateWeights,
     LiteWeights,
+    Pool,
     fusible,
     gated_sum,
     lite_streams,
     norm_act,
+    norm_pool,
     residual_sum,
 )
 from reidpipe.reid.spec import Fusion, NormPlace, OSNetSpec
@@ -83,6 +85,25 @@ class ConvNorm(nn.Module):
         if self.bn is not None:
             x = self.bn(x)
         return x if self.linear else F.relu(x, inplace=True)
+
+    def pooled(self, x: Tensor, pool: nn.AvgPool2d | nn.MaxPool2d) -> Tensor:
+        """The same behind `pool`, 2x2 means or 3x3 maxima (padding 1) of stride 2; not for a linear layer."""
+        if self.fused and fusible(x, self.bn) and self.conv.out_channels <= WIDEST:
+            kind: Pool = "average" if isinstance(pool, nn.AvgPool2d) else "maximum"
+            return norm_pool(self.conv(x), cast(nn.BatchNorm2d | InstanceNorm, self.bn), kind)
+        out: Tensor = pool(self(x))
+        return out
+
+
+class Transition(nn.Sequential):
+    """1x1 convolution, norm, ReLU, then means of 2x2 pixels: between two stages."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(ConvNorm(channels, channels), nn.AvgPool2d(2, stride=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps in, feature maps out."""
+        return cast(ConvNorm, self[0]).pooled(x, cast(nn.AvgPool2d, self[1]))
 
 
 class LiteConv(nn.Module):

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from reidpipe.reid.compiled import fused_kernels
 
 WIDEST = 512  # channels, as in kernels/numbers.h
+Pool = Literal["average", "maximum"]
+POOLS: tuple[Pool, ...] = ("average", "maximum")  # numbered as in kernels/pool.h
 Activation = Literal["none", "relu", "silu"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "silu")  # numbered as in kernels/norm.h
 
@@ -77,6 +79,21 @@ def norm_act(x: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, act: Activatio
         bfloat16 `(N, C, H, W)`, channels last.
     """
     y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, norm, ACTIVATIONS.index(act))  # type: ignore[no-untyped-call]
+    return y
+
+
+def norm_pool(x: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, pool: Pool) -> Tensor:
+    """Norm, ReLU and the pooling behind it; see :func:`norm_act`.
+
+    Args:
+        x: `(N, C, H, W)`.
+        norm: Its parameters and buffers are used.
+        pool: `"average"`: 2x2, stride 2. `"maximum"`: 3x3, stride 2, padding 1.
+
+    Returns:
+        bfloat16 `(N, C, H // 2, W // 2)`, rounded up instead for maxima; channels last.
+    """
+    y: Tensor = _NormPool.apply(x, norm.weight, norm.bias, norm, POOLS.index(pool))  # type: ignore[no-untyped-call]
     return y
 
 
@@ -232,6 +249,36 @@ class _NormAct(torch.autograd.Function):
         norm = _backward_norm(weight, *d_norm)
         common = (x, _last(gradient), slope, pixels, kept, ctx.act)
         _call("fused_norm_backward", channels, len(kept), norm, *common, dx)
+        return dx, *d_norm, None, None
+
+
+class _NormPool(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, _bias: Tensor, norm: nn.BatchNorm2d | nn.InstanceNorm2d, pool: int
+    ) -> Tensor:
+        x = _last(x)
+        count, channels, height, width = x.shape
+        up = POOLS[pool] == "maximum"
+        shape = (count, channels, (height + up) // 2, (width + up) // 2)
+        groups = 1 if isinstance(norm, nn.BatchNorm2d) else count
+        kept = torch.empty(groups, channels, KEPT, dtype=torch.float64)
+        maps = [torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last) for _ in range(3 if up else 1)]
+        y, place, chosen = maps if up else (*maps, None, None)
+        size = (pool, channels, height, width, count, groups)
+        _call("fused_pool_forward", *size, _forward_norm(norm), x, kept, place, chosen, y)
+        ctx.save_for_backward(x, place, chosen, weight, kept)
+        ctx.pool = pool
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, place, chosen, weight, kept = ctx.saved_tensors
+        count, channels, height, width = x.shape
+        dx, d_norm = torch.empty_like(x), _zeros((weight, weight))
+        size = (ctx.pool, channels, height, width, count, len(kept))
+        norm = _backward_norm(weight, *d_norm)
+        _call("fused_pool_backward", *size, norm, x, kept, place, chosen, _last(gradient), dx)
         return dx, *d_norm, None, None
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidpipe.reid.blocks import ConvNorm, OSBlock
+from reidpipe.reid.blocks import ConvNorm, OSBlock, Transition
 from reidpipe.reid.mixstyle import MixStyle
 from reidpipe.reid.spec import OSNetSpec, get_spec
 
@@ -47,7 +47,7 @@ class OSNet(nn.Module):
             OSBlock(inputs, outputs, spec=self.spec, norm=norms[0]),
             OSBlock(outputs, outputs, spec=self.spec, norm=norms[1]),
         ]
-        transition = nn.Sequential(ConvNorm(outputs, outputs), nn.AvgPool2d(2, stride=2))
+        transition = Transition(outputs)
         if stage == "4":
             self.add_module("conv4", nn.Sequential(*blocks))
         elif self.spec.layout == "osnet":
@@ -58,7 +58,7 @@ class OSNet(nn.Module):
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """The last feature map `(N, C, H / 16, W / 16)`, before pooling."""
-        x = self.maxpool(self.conv1(x))
+        x = self.conv1.pooled(x, self.maxpool)
         for name in ("conv2", "pool2", "conv3", "pool3", "conv4", "conv5"):
             if name in self._modules:
                 x = self.get_submodule(name)(x)

@@ -22,6 +22,7 @@ from reidpipe.reid.compiled import fused_kernels  # noqa: E402
 from reidpipe.reid.models import build_osnet  # noqa: E402
 from reidpipe.reid.spec import NormPlace, OSNetSpec  # noqa: E402
 
+Pool = nn.AvgPool2d | nn.MaxPool2d
 WIDTHS = [16, 24, 32, 20, 64]
 
 
@@ -129,6 +130,19 @@ def test_fused_streams_of_a_block_are_pytorchs(spec: dict[str, Any], inputs: int
 
     block = OSBlock(inputs, outputs, spec=OSNetSpec.model_validate(spec), norm="none")
     compare(block.train(), run, [maps(inputs, count=24)], slack=0.2)
+
+
+@needs_compiler
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(2, stride=2), nn.MaxPool2d(3, stride=2, padding=1)])
+@pytest.mark.parametrize("channels", [16, 20, 64])
+@pytest.mark.parametrize(("height", "width"), [(12, 8), (7, 5)])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_fused_norm_and_pool_are_pytorchs(pool: Pool, channels: int, height: int, width: int, norm: str) -> None:
+    def run(layer: nn.Module, inputs: list[Tensor]) -> Tensor:
+        return cast(ConvNorm, layer).pooled(inputs[0], pool)
+
+    layer = randomise(ConvNorm(8, channels, norm=norm))
+    compare(layer, run, [maps(8, count=24, height=height, width=width)])
 
 
 @needs_compiler

@@ -5,6 +5,7 @@
 // Gradients of parameters are added to what is there. `batches` of a norm counts the calls, as in PyTorch.
 
 #include "norm.h"
+#include "pool.h"
 #include "residual.h"
 #include "streams.h"
 
@@ -43,6 +44,17 @@ void fused_residual_backward(int channels, int groups, const Norm* norm, const N
                              const bf16* y, const bf16* dy, int64_t pixels, const Kept* kept, const Kept* kept_b, bf16* da,
                              bf16* db) {
   residual_backward(channels, groups, *norm, norm_b, a, b, y, dy, pixels, kept, kept_b, da, db);
+}
+
+void fused_pool_forward(int kind, int channels, int height, int width, int images, int groups, const Norm* norm,
+                        const bf16* x, Kept* kept, bf16* place, bf16* chosen, bf16* y) {
+  norm_pool_forward({kind, channels, height, width}, images, groups, *norm, x, kept, place, chosen, y);
+  if (norm->batches) ++*norm->batches;
+}
+
+void fused_pool_backward(int kind, int channels, int height, int width, int images, int groups, const Norm* norm,
+                         const bf16* x, const Kept* kept, const bf16* place, const bf16* chosen, const bf16* dy, bf16* dx) {
+  norm_pool_backward({kind, channels, height, width}, images, groups, *norm, x, kept, place, chosen, dy, dx);
 }
 
 // maps (layers, 2, images, pixels, columns), kept (layers, columns), gates (2, streams, images, columns), zero at first.

@@ -72,6 +72,10 @@ template <int Lanes> struct Lane;
       const Halves halves = NARROW(BITS, value);                                                          \
       std::memcpy(to, &halves, sizeof halves);                                                            \
     }                                                                                                     \
+    static void mark(uint16_t* to, Bits value) {                                                          \
+      const Halves halves = __builtin_convertvector(value, Halves);                                       \
+      std::memcpy(to, &halves, sizeof halves);                                                            \
+    }                                                                                                     \
     static Bits narrowed(Floats value) { return __builtin_convertvector(NARROW(BITS, value), Bits); }     \
     static Floats dot(Floats sum, Bits a, Bits b) { return DOT(BITS, sum, a, b); }                        \
     template <class Total> static void add(Total* to, Floats value) {                                     \
@@ -86,6 +90,10 @@ LANE(16, 512);
 
 template <> struct Lane<1> {  // what is left of a row of an odd length
   typedef float Floats;
+  typedef uint32_t Bits;
+  static uint32_t bits(const bf16* from) { return *from; }
+  static uint32_t all(uint32_t word) { return word; }
+  static void mark(uint16_t* to, uint32_t value) { *to = uint16_t(value); }
   static float load(const float* from) { return *from; }
   static float load(const bf16* from) { return widen(*from); }
   static void store(float* to, float value) { *to = value; }
