@@ -10,7 +10,7 @@ Deterministic: ties go to the lower index.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ from reidpipe.types import Ids
 __all__ = ["Graph", "cluster"]
 
 Span = tuple[str, float, float]
+
+SPARE = 1e-6
+"""More than rounding changes log-odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class _Groups:
         self.prior = graph.prior
         self.weight: list[float] = graph.weights.tolist()
         self.square = [weight * weight for weight in self.weight]
+        # Of weights w, the mean is as good as that of (sum w)^2 / sum w^2 equal ones (Kish 1965).
+        self.worth = [weight * weight / square for weight, square in zip(self.weight, self.square, strict=True)]
         self.presence = [Presence() for _ in spans]
         for presence, span in zip(self.presence, spans, strict=True):
             presence.add(*span)
@@ -95,25 +100,35 @@ class _Groups:
             both = self.weight[i] * self.weight[j]
             self.near[i][j] = self.near[j][i] = (odds * both, both)
 
-    def mean(self, i: int, j: int) -> float:
-        """Log-odds that two groups are one person, for each independent pair; pairs outside the graph at the floor."""
-        total, seen = self.near[i][j]
-        one, other = self.weight[i], self.weight[j]
-        mean = (total + (one * other - seen) * self.floor) / (one * other)
-        # Of weights w, the mean is as good as that of (sum w)^2 / sum w^2 equal ones (Kish 1965).
-        return mean + self.prior / independent(one * one / self.square[i], other * other / self.square[j])
+    def likely(self, i: int) -> list[tuple[int, float]]:
+        """Neighbours of a group that are likelier one person with it than not, and the mean log-odds of each.
+
+        For each independent pair; pairs outside the graph count at the floor.
+        """
+        weight, worth, floor, prior = self.weight, self.worth, self.floor, self.prior
+        own, a = weight[i], worth[i]
+        out = []
+        for k, (total, seen) in self.near[i].items():
+            both = own * weight[k]
+            mean = (total + (both - seen) * floor) / both + prior / independent(a, worth[k])
+            if mean > 0:
+                out.append((k, mean))
+        return out
 
     def merge(self, i: int, j: int) -> None:
         """Group j goes into group i."""
         self.near[i].pop(j, None)
         self.near[j].pop(i, None)
-        for k, (total, seen) in self.near[j].items():
-            del self.near[k][j]
-            mine = self.near[i].get(k, (0.0, 0.0))
-            self.near[i][k] = self.near[k][i] = (mine[0] + total, mine[1] + seen)
-        self.near[j] = {}
+        near, own = self.near, self.near[i]
+        for k, (total, seen) in near[j].items():
+            other = near[k]
+            del other[j]
+            mine = own.get(k)
+            own[k] = other[i] = (total, seen) if mine is None else (mine[0] + total, mine[1] + seen)
+        near[j] = {}
         self.weight[i] += self.weight[j]
         self.square[i] += self.square[j]
+        self.worth[i] = self.weight[i] * self.weight[i] / self.square[i]
         self.presence[i].merge(self.presence[j])
 
     def part(self, i: int, j: int) -> None:
@@ -134,8 +149,7 @@ def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> I
             groups.merge(root, i)
             version[i] = -1
             parent[i] = root
-    heap = [(-groups.mean(i, j), i, j, 0, 0) for i in range(graph.size) for j in groups.near[i] if i < j]
-    heap = [entry for entry in heap if entry[0] < 0]
+    heap = [(-mean, i, j, 0, 0) for i in range(graph.size) for j, mean in groups.likely(i) if i < j]
     heapq.heapify(heap)
     while heap:
         _, i, j, version_i, version_j = heapq.heappop(heap)
@@ -149,11 +163,9 @@ def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> I
         version[i] += 1
         version[j] = -1
         parent[j] = i
-        for k in groups.near[i]:
-            mean = groups.mean(i, k)
-            if mean > 0:
-                a, b = (i, k) if i < k else (k, i)
-                heapq.heappush(heap, (-mean, a, b, version[a], version[b]))
+        for k, mean in groups.likely(i):
+            a, b = (i, k) if i < k else (k, i)
+            heapq.heappush(heap, (-mean, a, b, version[a], version[b]))
     for i in range(graph.size):
         root = i
         while parent[root] != root:
@@ -165,10 +177,17 @@ def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> I
 def _improve(graph: Graph, spans: Sequence[Span], labels: Ids, passes: int, fixed: Sequence[int]) -> Ids:
     """Move single tracklets, or exchange two that stand in each other's way, while that fits better."""
     state = _State(graph, spans, labels)
+    # Who goes where depends on the groups next to him and on his own: nobody is asked again until one of them changed.
+    ask = state.unsettled()
     for _ in range(passes):
         moved = False
         for i in range(graph.size):
-            moved |= fixed[i] < 0 and state.better_place(i)
+            if ask[i] and fixed[i] < 0:
+                ask[i] = False
+                state.changed.clear()
+                if state.better_place(i):
+                    moved = True
+                    ask[state.beside_changed()] = True
         if not moved:
             break
     return np.asarray(state.label, dtype=np.int64)
@@ -192,9 +211,12 @@ class _State:
         self.spans = spans
         self.weight: list[float] = graph.weights.tolist()
         self.label: list[int] = labels.tolist()
-        self.edges: list[dict[int, float]] = [{} for _ in range(graph.size)]
-        for (i, j), odds in zip(graph.pairs.tolist(), graph.odds.tolist(), strict=True):
-            self.edges[i][j] = self.edges[j][i] = odds
+        both = np.concatenate([graph.pairs, graph.pairs[:, ::-1]])
+        order = np.lexsort((both[:, 1], both[:, 0]))
+        self.owner, self.near = both[order].T
+        self.odds = np.concatenate([graph.odds, graph.odds])[order]
+        self.begins: list[int] = np.searchsorted(self.owner, np.arange(graph.size + 1)).tolist()
+        self.changed: set[int] = set()
         self.members: dict[int, set[int]] = {}
         self.mass: dict[int, float] = {}
         self.square: dict[int, float] = {}
@@ -204,6 +226,7 @@ class _State:
 
     def _put(self, i: int, group: int) -> None:
         self.label[i] = group
+        self.changed.add(group)
         self.members.setdefault(group, set()).add(i)
         self.mass[group] = self.mass.get(group, 0.0) + self.weight[i]
         self.square[group] = self.square.get(group, 0.0) + self.weight[i] ** 2
@@ -211,6 +234,7 @@ class _State:
 
     def _take(self, i: int) -> None:
         group = self.label[i]
+        self.changed.add(group)
         self.members[group].remove(i)
         self.mass[group] -= self.weight[i]
         self.square[group] -= self.weight[i] ** 2
@@ -218,10 +242,42 @@ class _State:
         if not self.members[group]:
             del self.members[group], self.mass[group], self.square[group], self.presence[group]
 
+    def edges(self, i: int) -> Iterator[tuple[int, float]]:
+        """Neighbours of a tracklet and the log-odds of each pair."""
+        some = slice(self.begins[i], self.begins[i + 1])
+        return zip(self.near[some].tolist(), self.odds[some].tolist(), strict=True)
+
+    def beside_changed(self) -> Ids:
+        """Members of the groups that changed, and all neighbours of theirs."""
+        members = [i for group in self.changed for i in self.members.get(group, ())]
+        return np.concatenate([members, *(self.near[self.begins[i] : self.begins[i + 1]] for i in members)])
+
+    def unsettled(self) -> NDArray[np.bool_]:
+        """Who may have a better place, ``(N,)``: ``better_place`` for all at once, with a little to spare."""
+        label, weight = np.asarray(self.label), np.asarray(self.weight)
+        n, rows = len(label), np.arange(len(label))
+        codes = np.concatenate([self.owner * n + label[self.near], rows * n + label])
+        above = np.concatenate([weight[self.near] * (self.odds - self.floor), np.zeros(n)])
+        codes, where = np.unique(codes, return_inverse=True)
+        i, group = np.divmod(codes, n)
+        own = group == label[i]
+        mass = np.bincount(label, weight, n)[group] - own * weight[i]
+        square = np.bincount(label, weight**2, n)[group] - own * weight[i] ** 2
+        single = own & (np.bincount(label, minlength=n)[group] == 1)
+        mass, square = np.where(single, 1.0, mass), np.where(single, 1.0, square)
+        worth = mass * mass / square
+        gain = 2.0 * worth / (1.0 + worth) * (np.bincount(where, above) / mass + self.floor) + self.prior
+        gain[single] = 0.0
+        here, best = np.zeros(n), np.full(n, -np.inf)
+        here[i[own]] = gain[own]
+        np.maximum.at(best, i[~own], gain[~own])
+        split = (here < SPARE) & (np.bincount(label, minlength=n)[label] > 1)
+        return np.asarray((best > np.maximum(here, 0.0) - SPARE) | split)
+
     def gains(self, i: int) -> dict[int, float]:
         """Log-odds that tracklet i belongs to each group it has an edge into (its own: to the others in it)."""
         above: dict[int, float] = {}
-        for j, odds in self.edges[i].items():
+        for j, odds in self.edges(i):
             group = self.label[j]
             above[group] = above.get(group, 0.0) + self.weight[j] * (odds - self.floor)
         above.setdefault(self.label[i], 0.0)
@@ -238,7 +294,8 @@ class _State:
 
     def _without(self, i: int, group: int, j: int) -> float:
         """Log-odds that tracklet i belongs to a group that j has left."""
-        others = ((k, self.edges[i].get(k, self.floor)) for k in self.members.get(group, ()) if k not in (i, j))
+        known = dict(self.edges(i))
+        others = ((k, known.get(k, self.floor)) for k in self.members.get(group, ()) if k not in (i, j))
         extra = sum(self.weight[k] * (odds - self.floor) for k, odds in others)
         return self._odds(extra, group, i, j) if group in self.members else 0.0
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Calibration, Scale
-from reidpipe.associate.meetings import Meetings, meet
+from reidpipe.associate.meetings import Meetings, meet, middle_of, most_met
 from reidpipe.associate.overlap import Overlap, find_overlap, given_overlap, refit
+from reidpipe.associate.paths import Paths
 from reidpipe.associate.rerank import shared_neighbours
 from reidpipe.associate.scene import Scene
 from reidpipe.types import Ids
@@ -32,6 +33,9 @@ SKEWED_EVIDENCE = 15.0
 
 CLOCK_GAIN = 2.0
 """Evidence that another clock offset has to add."""
+
+MOST_SEARCHED = 10_000
+"""Pairs of tracks in view of two cameras at once from which on an overlap is looked for in a part of the time only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +149,16 @@ def find_places(scene: Scene, scale: Scale, views: Views) -> Places:
     overlaps: dict[tuple[int, int], Shared] = {}
     codes: list[Ids] = []
     odds: list[Wide] = []
+    watched = _Watched(scene, scale)
     for a in range(len(scene.names)):
         for b in range(a + 1, len(scene.names)):
-            shared = _shared(scene, scale, (a, b), views)
+            two = _Two(watched, (a, b))
+            shared = _shared(two, views)
             if shared is not None:
-                rows, moments = _meet(scene, (a, b), head=shared.head, offset_s=shared.offset_s)
+                met = two.meet(head=shared.head, offset_s=shared.offset_s)
                 overlaps[a, b] = shared
-                codes.append(scene.codes(np.sort(rows, axis=1)))
-                odds.append(shared.overlap.log_odds(moments))
+                codes.append(scene.codes(np.sort(two.rows(met), axis=1)))
+                odds.append(shared.overlap.log_odds(met))
     if not codes:
         return Places({}, np.zeros((0, 2), np.int64), np.zeros(0))
     joined, order = np.unique(np.concatenate(codes), return_index=True)
@@ -160,64 +166,111 @@ def find_places(scene: Scene, scale: Scale, views: Views) -> Places:
     return Places(overlaps, pairs, np.concatenate(odds)[order])
 
 
-def _meet(scene: Scene, cameras: tuple[int, int], *, head: bool, offset_s: float) -> tuple[Ids, Meetings]:
-    """Pairs of rows of the scene ``(P, 2)`` seen at the same time by two cameras, and when and where."""
-    rows_a, rows_b = (np.flatnonzero(scene.cameras == camera) for camera in cameras)
-    tracklets_a, tracklets_b = [scene.tracklets[i] for i in rows_a], [scene.tracklets[j] for j in rows_b]
-    met = meet(tracklets_a, tracklets_b, head=head, offset_s=offset_s)
-    return np.stack([rows_a[met.pairs[:, 0]], rows_b[met.pairs[:, 1]]], axis=1).astype(np.int64), met
+class _Watched:
+    """A scene and the paths of each camera in it, put together once for all pairs of cameras."""
+
+    def __init__(self, scene: Scene, scale: Scale) -> None:
+        self.scene = scene
+        self.scale = scale
+        self.rows = [np.flatnonzero(scene.cameras == camera) for camera in range(len(scene.names))]
+        self._paths: dict[tuple[int, bool], Paths] = {}
+
+    def paths(self, camera: int, *, head: bool) -> Paths:
+        """Of all tracklets of a camera."""
+        if (camera, head) not in self._paths:
+            tracklets = [self.scene.tracklets[i] for i in self.rows[camera].tolist()]
+            self._paths[camera, head] = Paths.of(tracklets, head=head)
+        return self._paths[camera, head]
 
 
-def _shared(scene: Scene, scale: Scale, cameras: tuple[int, int], views: Views) -> Shared | None:
+class _Two:
+    """Two cameras, and when and where their tracklets met. What is asked of them twice is worked out once.
+
+    Args:
+        watched: the scene.
+        cameras: which two.
+        most: pairs from which on only a stretch of time in the middle is looked at.
+    """
+
+    def __init__(self, watched: _Watched, cameras: tuple[int, int], *, most: int | None = None) -> None:
+        self.watched = watched
+        self.cameras = cameras
+        self.names = watched.scene.names[cameras[0]], watched.scene.names[cameras[1]]
+        self._most = most
+        self._met: dict[tuple[bool, float], Meetings] = {}
+
+    def bound(self) -> int:
+        """Most pairs that can meet."""
+        a, b = (self.watched.paths(camera, head=True) for camera in self.cameras)
+        return most_met(a, b)
+
+    def meet(self, *, head: bool, offset_s: float) -> Meetings:
+        """See ``meetings.meet``."""
+        if (head, offset_s) not in self._met:
+            a, b = (self.watched.paths(camera, head=head) for camera in self.cameras)
+            if self._most is not None:
+                a, b = middle_of(a, b, self._most)
+            self._met[head, offset_s] = meet(a, b, offset_s=offset_s)
+        return self._met[head, offset_s]
+
+    def rows(self, met: Meetings) -> Ids:
+        """The rows of the scene that the pairs are, ``(P, 2)``."""
+        a, b = (self.watched.rows[camera] for camera in self.cameras)
+        return np.stack([a[met.pairs[:, 0]], b[met.pairs[:, 1]]], axis=1).astype(np.int64)
+
+    def likely(self, met: Meetings) -> Wide:
+        """Log-odds of each pair from looks alone, ``(P,)``."""
+        scene, scale = self.watched.scene, self.watched.scale
+        prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
+        cosines = scale.apply(scene.cosine(self.rows(met)))
+        return scene.likeness.cosine.eased(scale.ease).log_odds(cosines) + prior
+
+
+def _shared(two: _Two, views: Views) -> Shared | None:
     """How two views overlap, searched for when that is due."""
-    names = (scene.names[cameras[0]], scene.names[cameras[1]])
-    size = len(_meet(scene, cameras, head=True, offset_s=0.0)[0])
-    if views.due(names, size):
-        measured = [views.planes.get(name) for name in names]
-        if measured[0] is not None and measured[1] is not None:
-            matrix = np.asarray(np.linalg.inv(measured[1]) @ measured[0])
-            views.note(names, size, _set_clock(scene, scale, cameras, _measured(scene, scale, cameras, matrix)))
-            return views.known.get(names)
-        best = None
-        for offset_s in SEARCHED_OFFSETS_S:
-            found = [_search(scene, scale, cameras, head=head, offset_s=offset_s) for head in (False, True)]
-            best = max((f for f in found if f is not None), key=lambda f: f.overlap.evidence, default=None)
-            if best is not None:
-                break
-        views.note(names, size, _set_clock(scene, scale, cameras, best))
-    return views.known.get(names)
+    size = two.bound()
+    if views.due(two.names, size):
+        if size > MOST_SEARCHED:
+            two = _Two(two.watched, two.cameras, most=MOST_SEARCHED)
+        else:
+            size = len(two.meet(head=True, offset_s=0.0).pairs)
+        if views.due(two.names, size):
+            views.note(two.names, size, _set_clock(two, _found(two, views)))
+    return views.known.get(two.names)
 
 
-def _measured(scene: Scene, scale: Scale, cameras: tuple[int, int], matrix: Wide) -> Shared | None:
-    """The overlap of two cameras whose floors were measured; None when nobody was in both at once."""
-    rows, met = _meet(scene, cameras, head=False, offset_s=0.0)
-    overlap = given_overlap(matrix, met, _likely(scene, scale, rows))
-    return None if overlap is None else Shared(overlap, head=False, offset_s=0.0)
+def _found(two: _Two, views: Views) -> Shared | None:
+    """How two views overlap, as far as can be seen before the clocks are set."""
+    measured = [views.planes.get(name) for name in two.names]
+    if measured[0] is not None and measured[1] is not None:
+        met = two.meet(head=False, offset_s=0.0)
+        overlap = given_overlap(np.asarray(np.linalg.inv(measured[1]) @ measured[0]), met, two.likely(met))
+        return None if overlap is None else Shared(overlap, head=False, offset_s=0.0)
+    for offset_s in SEARCHED_OFFSETS_S:
+        found = [_search(two, head=head, offset_s=offset_s) for head in (False, True)]
+        best = max((f for f in found if f is not None), key=lambda f: f.overlap.evidence, default=None)
+        if best is not None:
+            return best
+    return None
 
 
-def _likely(scene: Scene, scale: Scale, rows: Ids) -> Wide:
-    prior = -float(np.log(np.clip(len(scene) / len(scene.names), 2, 10)))
-    return scene.likeness.cosine.eased(scale.ease).log_odds(scale.apply(scene.cosine(rows))) + prior
-
-
-def _search(scene: Scene, scale: Scale, cameras: tuple[int, int], *, head: bool, offset_s: float) -> Shared | None:
-    rows, met = _meet(scene, cameras, head=head, offset_s=offset_s)
+def _search(two: _Two, *, head: bool, offset_s: float) -> Shared | None:
+    met = two.meet(head=head, offset_s=offset_s)
     # Each further clock offset that is tried is one more chance to be fooled, and costs as much: fewer tries there.
-    tries = 1500 if offset_s == 0 else 400
-    overlap = find_overlap(met, _likely(scene, scale, rows), tries=tries)
+    overlap = find_overlap(met, two.likely(met), tries=1500 if offset_s == 0 else 400)
     if overlap is None or (offset_s and overlap.evidence < SKEWED_EVIDENCE):
         return None
     return Shared(overlap, head, offset_s)
 
 
-def _set_clock(scene: Scene, scale: Scale, cameras: tuple[int, int], shared: Shared | None) -> Shared | None:
+def _set_clock(two: _Two, shared: Shared | None) -> Shared | None:
     """Walk the clock offset uphill from 0, in smaller and smaller steps, as long as the tracks fit better."""
     for step in CLOCK_STEPS_S:
         while shared is not None:
             tries = []
             for offset_s in (shared.offset_s - step, shared.offset_s + step):
-                rows, met = _meet(scene, cameras, head=shared.head, offset_s=offset_s)
-                again = refit(shared.overlap, met, _likely(scene, scale, rows))
+                met = two.meet(head=shared.head, offset_s=offset_s)
+                again = refit(shared.overlap, met, two.likely(met))
                 if again is not None and abs(offset_s) <= MOST_SKEW_S:
                     tries.append(Shared(again, shared.head, offset_s))
             best = max(tries, key=lambda t: t.fit, default=shared)

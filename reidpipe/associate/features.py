@@ -43,16 +43,17 @@ def remove_bias(
         centre: ``(D,)`` mean feature of the net over people at large; zero when unknown.
         people: strength of the pull, in tracklets.
     """
-    rows = vectors.astype(np.float64)
+    # Camera by camera, so that no second copy of all vectors is needed.
     means = camera_means(vectors, cameras, weights, centre=centre, people=people)
-    clean = np.empty_like(rows)
-    for camera, mean in means.items():
-        clean[cameras == camera] = rows[cameras == camera] - mean
-    everywhere = _pulled_variance(clean, np.full(rows.shape[1], float((clean**2).mean())))
-    for camera in np.unique(cameras):
-        here = cameras == camera
-        clean[here] /= np.sqrt(_pulled_variance(clean[here], everywhere)) + 1e-9
-    return unit_rows(clean)
+    chosen = {camera: cameras == camera for camera in means}
+    squares = {camera: ((vectors[here] - means[camera]) ** 2).sum(axis=0) for camera, here in chosen.items()}
+    total = np.sum(list(squares.values()), axis=0)
+    everywhere = _pulled_variance(total, len(vectors), total.mean() / len(vectors))
+    clean = np.empty_like(vectors)
+    for camera, here in chosen.items():
+        spread = np.sqrt(_pulled_variance(squares[camera], int(here.sum()), everywhere)) + 1e-9
+        clean[here] = unit_rows((vectors[here] - means[camera]) / spread)
+    return clean
 
 
 def camera_means(
@@ -64,20 +65,22 @@ def camera_means(
     people: float = 4.0,
 ) -> dict[int, NDArray[np.float64]]:
     """What ``remove_bias`` takes off the vectors of each camera: number of the camera -> float64 ``(D,)``."""
-    rows = vectors.astype(np.float64)
-    start = np.zeros(rows.shape[1]) if centre is None else centre
-    overall = _pulled_mean(rows, weights, start, people if centre is not None else 0.0)
     chosen = {int(camera): cameras == camera for camera in np.unique(cameras)}
-    return {camera: _pulled_mean(rows[here], weights[here], overall, people) for camera, here in chosen.items()}
+    sums = {camera: weights[here] @ vectors[here].astype(np.float64) for camera, here in chosen.items()}
+    start = np.zeros(vectors.shape[1]) if centre is None else centre
+    everywhere = np.sum(list(sums.values()), axis=0) / weights.sum()
+    overall = _pulled(everywhere, len(vectors), start, people if centre is not None else 0.0)
+    return {
+        c: _pulled(total / weights[chosen[c]].sum(), int(chosen[c].sum()), overall, people) for c, total in sums.items()
+    }
 
 
-def _pulled_variance(rows: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of each coordinate, as if there were ``SPREAD_PULL`` more rows of variance ``towards``."""
-    return np.asarray(((rows**2).sum(axis=0) + SPREAD_PULL * towards) / (len(rows) + SPREAD_PULL))
-
-
-def _pulled_mean(
-    rows: NDArray[np.float64], weights: NDArray[np.float64], towards: NDArray[np.float64], pull: float
+def _pulled_variance(
+    squares: NDArray[np.float64], count: int, towards: NDArray[np.float64] | float
 ) -> NDArray[np.float64]:
-    mean = weights @ rows / weights.sum()
-    return np.asarray((len(rows) * mean + pull * towards) / (len(rows) + pull))
+    """Variance of each coordinate, as if there were ``SPREAD_PULL`` more rows of variance ``towards``."""
+    return np.asarray((squares + SPREAD_PULL * towards) / (count + SPREAD_PULL))
+
+
+def _pulled(mean: NDArray[np.float64], count: int, towards: NDArray[np.float64], pull: float) -> NDArray[np.float64]:
+    return np.asarray((count * mean + pull * towards) / (count + pull))

@@ -61,9 +61,11 @@ class CameraMeans:
         self.centre = centre
         self.sums: dict[str, NDArray[np.float64]] = {}
         self.counts: dict[str, float] = {}
+        self._means: dict[str, NDArray[np.float64]] = {}
 
     def add(self, camera: str, vector: NDArray[np.float32], before: NDArray[np.float32] | None = None) -> None:
         """Count a new track, or replace what a track looked like ``before``."""
+        self._means.clear()
         if camera not in self.sums:
             self.sums[camera] = np.zeros(len(vector))
             self.counts[camera] = 0.0
@@ -75,6 +77,7 @@ class CameraMeans:
 
     def add_all(self, tracks: Sequence[tuple[str, NDArray[np.float32]]]) -> None:
         """Count many new tracks: camera and vector of each."""
+        self._means.clear()
         for camera in dict.fromkeys(camera for camera, _ in tracks):
             own = np.stack([vector for name, vector in tracks if name == camera])
             self.sums[camera] = self.sums.get(camera, np.zeros(own.shape[1])) + own.sum(axis=0, dtype=np.float64)
@@ -89,7 +92,12 @@ class CameraMeans:
         return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 1e-6))
 
     def mean(self, camera: str, dim: int) -> NDArray[np.float64]:
-        """What is taken off a vector of that camera, ``(dim,)``."""
+        """What is taken off a vector of that camera, ``(dim,)``; not to be written to."""
+        if camera not in self._means:
+            self._means[camera] = self._mean(camera, dim)
+        return self._means[camera]
+
+    def _mean(self, camera: str, dim: int) -> NDArray[np.float64]:
         total = self.total()
         if total == 0:
             return np.zeros(dim) if self.centre is None else self.centre
@@ -285,7 +293,13 @@ class Gallery:
         return Scale.of(cosines, usual=self.spread, strength=200.0)
 
     def _mean(self, members: list[Member]) -> NDArray[np.float64]:
-        total = sum(m.weight * self.means.clean(m.key.camera, m.vector) for m in members)
+        rows = np.stack([m.vector for m in members]) - np.stack(
+            [self.means.mean(m.key.camera, len(m.vector)) for m in members]
+        )
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        # A track of which nothing is left without its camera's mean does not count.
+        weights = np.asarray([m.weight for m in members]) * (lengths > 1e-6)
+        total = (weights / np.maximum(lengths, 1e-6)) @ rows
         length = float(np.linalg.norm(total))
         return np.asarray(total / length if length > 1e-6 else total)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["carry", "fit", "spread"]
+__all__ = ["carry", "fit", "misses", "normal_of", "rows_of", "spread"]
 
 Wide = NDArray[np.float64]
 
@@ -20,13 +20,19 @@ def spread(points: Wide) -> Wide:
     return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
 
 
-def rows_of(a: Wide, b: Wide) -> Wide:
-    """The normal matrix of each point pair, ``(S, 9, 9)``: summed over pairs, its least eigenvector is H (DLT)."""
+def rows_of(a: Wide, b: Wide) -> tuple[Wide, Wide]:
+    """The two rows ``(S, 9)`` that each point pair adds to the system whose null space is H (DLT)."""
     one, zero = np.ones(len(a)), np.zeros((len(a), 3))
     point = np.stack([a[:, 0], a[:, 1], one], axis=1)
     first = np.concatenate([point, zero, -b[:, :1] * point], axis=1)
     second = np.concatenate([zero, point, -b[:, 1:] * point], axis=1)
-    return np.asarray(first[:, :, None] * first[:, None, :] + second[:, :, None] * second[:, None, :])
+    return first, second
+
+
+def normal_of(a: Wide, b: Wide, weights: Wide) -> Wide:
+    """The normal matrix ``(9, 9)`` of weighted point pairs: its least eigenvector is H."""
+    first, second = rows_of(a, b)
+    return np.asarray((first * weights[:, None]).T @ first + (second * weights[:, None]).T @ second)
 
 
 def fit(normal: Wide) -> Wide:
@@ -39,18 +45,47 @@ def fit(normal: Wide) -> Wide:
     return np.asarray(matrix)
 
 
-def carry(matrix: Wide, points: Wide) -> tuple[Wide, Wide]:
-    """Points under homographies.
+def misses(matrices: Wide, points: Wide, targets: Wide, tall: Wide) -> tuple[Wide, Wide]:
+    """How far homographies carry points from where they should be.
 
     Args:
-        matrix: ``(..., 3, 3)``.
+        matrices: ``(T, 3, 3)``.
+        points: ``(S, 2)``.
+        targets: ``(S, 2)``.
+        tall: ``(S,)`` unit of length at each target.
+
+    Returns:
+        Squared distances ``(T, S)`` and the depth of each, see ``carry``.
+    """
+    flat = np.concatenate([points.T, np.ones((1, len(points)))])
+    moved = (matrices.reshape(-1, 3) @ flat).reshape(-1, 3, len(points))
+    depth = moved[:, 2]
+    inverse = 1.0 / _safe(depth)
+    squares = np.zeros_like(depth)
+    for axis in (0, 1):
+        off = moved[:, axis] * inverse
+        off -= targets[:, axis]
+        off *= off
+        squares += off
+    squares *= 1.0 / tall**2
+    return squares, depth
+
+
+def carry(matrix: Wide, points: Wide) -> tuple[Wide, Wide]:
+    """Points under one homography.
+
+    Args:
+        matrix: ``(3, 3)``.
         points: ``(S, 2)``.
 
     Returns:
-        The images ``(..., S, 2)`` and the third homogeneous coordinate ``(..., S)``: where its sign differs, a point
-        lies beyond the horizon.
+        The images ``(S, 2)`` and the third homogeneous coordinate ``(S,)``: where its sign differs, a point lies beyond
+        the horizon.
     """
-    moved = points @ np.swapaxes(matrix[..., :, :2], -1, -2) + matrix[..., None, :, 2]
-    depth = moved[..., 2]
-    safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
-    return np.asarray(moved[..., :2] / safe[..., None]), np.asarray(depth)
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    return moved[:, :2] / _safe(moved[:, 2:]), moved[:, 2]
+
+
+def _safe(depth: Wide) -> Wide:
+    tiny = np.abs(depth) < 1e-9
+    return np.where(tiny, 1e-9, depth) if tiny.any() else depth

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.types import Ids, Tracklet
+from reidpipe.associate.paths import Paths, Search, spread_out
+from reidpipe.types import Ids
 
-__all__ = ["Meetings", "meet", "thin"]
+__all__ = ["Meetings", "meet", "middle_of", "most_met", "thin"]
 
 Wide = NDArray[np.float64]
 
-EDGE = 3.0
-"""Pixels: a box that comes this close to the edge of the picture may go on beyond it."""
-
 GAP_S = 2.5
 """A box is interpolated between two moments of a path that are at most this far apart."""
+
+NEAR_S = 0.1
+"""A moment this close to one of a path needs no interpolation."""
+
+BLOCK = 200_000
+"""Pairs that are looked at at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,47 +52,55 @@ class Meetings:
     last_s: Wide
 
 
-def meet(
-    in_a: list[Tracklet], in_b: list[Tracklet], *, head: bool = False, offset_s: float = 0.0, samples: int = 12
-) -> Meetings:
+def meet(a: Paths, b: Paths, *, offset_s: float = 0.0, samples: int = 12) -> Meetings:
     """Moments that tracklets of two cameras share.
 
     Args:
-        in_a: tracklets of camera A with a ``path``.
-        in_b: the same of camera B.
-        head: look at the top of the head (all heads are at nearly one height, and seldom hidden) instead of the feet.
+        a: of camera A.
+        b: of camera B, the same points.
         offset_s: added to B's times, seconds: B's clock is behind A's by this much.
         samples: most moments of one pair, spread evenly.
     """
-    pairs: list[tuple[int, int]] = []
-    found: list[Wide] = []
-    independent: list[float] = []
-    in_a, in_b = _whole(in_a, head=head), _whole(in_b, head=head)
-    starts = np.asarray([t.first_s for t in in_b]) + offset_s
-    ends = np.asarray([t.last_s for t in in_b]) + offset_s
-    for i, tracklet in enumerate(in_a):
-        if tracklet.path is None:
-            continue
-        for j in np.flatnonzero((starts <= tracklet.last_s) & (ends >= tracklet.first_s)).tolist():
-            path = in_b[j].path
-            both = None if path is None else _common(tracklet.path, path, offset_s, samples, head=head)
-            if both is not None:
-                pairs.append((i, j))
-                found.append(both)
-                independent.append(_independent(both))
-    pair_of = np.repeat(np.arange(len(found)), [len(f) for f in found]).astype(np.int64)
-    rows = np.concatenate(found) if found else np.zeros((0, 7))
+    b = b.shifted(offset_s)
+    in_a, in_b = Search(a), Search(b)
+    found = [_common(a, b, in_a, in_b, pairs, samples) for pairs in _in_view(a, b)]
+    pairs, counts, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    ends = np.cumsum(counts)
     return Meetings(
-        pairs=np.asarray(pairs, dtype=np.int64).reshape(-1, 2),
-        pair_of=pair_of,
+        pairs=np.stack([a.which[pairs[:, 0]], b.which[pairs[:, 1]]], axis=1),
+        pair_of=np.repeat(np.arange(len(counts)), counts),
         a=rows[:, 1:3],
         b=rows[:, 4:6],
         tall_a=rows[:, 3],
         tall_b=rows[:, 6],
-        independent=np.asarray(independent),
-        first_s=np.asarray([f[0, 0] for f in found]),
-        last_s=np.asarray([f[-1, 0] for f in found]),
+        independent=_independent(rows, counts),
+        first_s=rows[ends - counts, 0],
+        last_s=rows[ends - 1, 0],
     )
+
+
+def most_met(a: Paths, b: Paths) -> int:
+    """How many pairs are in view at the same time: no more can meet."""
+    begun = np.searchsorted(np.sort(b.first_s), a.last_s, side="right")
+    return int((begun - np.searchsorted(np.sort(b.last_s), a.first_s, side="left")).sum())
+
+
+def middle_of(a: Paths, b: Paths, most: int) -> tuple[Paths, Paths]:
+    """A stretch from the middle of the time, in which about so many pairs are in view at once.
+
+    Args:
+        a: of camera A.
+        b: of camera B.
+        most: pairs; more when one track alone is in view together with more.
+    """
+    order = np.argsort(a.first_s, kind="stable")
+    begun = np.searchsorted(np.sort(b.first_s), a.last_s[order], side="right")
+    total = np.cumsum(begun - np.searchsorted(np.sort(b.last_s), a.first_s[order], side="left"))
+    ends = (total[-1] + np.array([-most, most])) / 2
+    start, stop = np.searchsorted(total, ends)
+    rows = np.sort(order[start : max(stop, start + 1)])
+    a = a.only(rows)
+    return a, b.only(np.flatnonzero((b.first_s <= a.last_s.max()) & (b.last_s >= a.first_s.min())))
 
 
 def thin(met: Meetings, rows: Ids) -> tuple[Meetings, Ids]:
@@ -113,64 +126,70 @@ def thin(met: Meetings, rows: Ids) -> tuple[Meetings, Ids]:
     return smaller, rows
 
 
-def _common(path_a: Wide, path_b: Wide, offset_s: float, samples: int, *, head: bool) -> Wide | None:
-    """Common moments, ``(S, 7)``: time, x y of the point and height in A, the same in B; None when there are none."""
-    times_b = path_b[:, 0] + offset_s
-    times = path_a[:, 0]
-    at = np.clip(np.searchsorted(times_b, times, side="left"), 1, max(len(times_b) - 1, 1))
-    if len(times_b) == 1:
-        rows = np.flatnonzero(np.abs(times - times_b[0]) < 0.1)
-        boxes_b = np.repeat(path_b[:, 1:], len(rows), axis=0)
-    else:
-        near = np.minimum(np.abs(times - times_b[at - 1]), np.abs(times - times_b[at]))
-        inside = (times >= times_b[0] - 0.1) & (times <= times_b[-1] + 0.1)
-        rows = np.flatnonzero(inside & ((times_b[at] - times_b[at - 1] <= GAP_S) | (near < 0.1)))
-        step = np.maximum(times_b[at] - times_b[at - 1], 1e-9)
-        share = np.clip((times - times_b[at - 1]) / step, 0, 1)[rows, None]
-        boxes_b = (1 - share) * path_b[at[rows] - 1, 1:] + share * path_b[at[rows], 1:]
-    if not len(rows):
-        return None
-    if len(rows) > samples:
-        keep = np.linspace(0, len(rows) - 1, samples).round().astype(np.int64)
-        rows, boxes_b = rows[keep], boxes_b[keep]
-    return np.concatenate([path_a[rows, :1], _point(path_a[rows, 1:], head), _point(boxes_b, head)], axis=1)
+def _in_view(a: Paths, b: Paths) -> Iterator[Ids]:
+    """Pairs of rows ``(P, 2)`` that are in view at the same time, sorted, block after block; one at least."""
+    order = np.argsort(b.first_s, kind="stable")
+    # Those from the first on that has not ended (some after it may have), up to the last one that has begun.
+    low = np.searchsorted(np.maximum.accumulate(b.last_s[order]), a.first_s, side="left")
+    counts = np.maximum(np.searchsorted(b.first_s[order], a.last_s, side="right") - low, 0)
+    cuts = np.flatnonzero(np.diff(np.cumsum(counts) // BLOCK)) + 1
+    for rows in np.split(np.arange(len(counts)), cuts):
+        own, at = spread_out(counts[rows])
+        i, j = rows[own], order[low[rows][own] + at]
+        pairs = np.stack([i, j], axis=1)[b.last_s[j] >= a.first_s[i]]
+        yield pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def _point(boxes: Wide, head: bool) -> Wide:
-    middle = (boxes[:, 0] + boxes[:, 2]) / 2
-    return np.stack([middle, boxes[:, 1] if head else boxes[:, 3], boxes[:, 3] - boxes[:, 1]], axis=1)
+def _common(a: Paths, b: Paths, in_a: Search, in_b: Search, pairs: Ids, samples: int) -> tuple[Ids, Ids, Wide]:
+    """Those of some pairs ``(P, 2)`` that have common moments, how many, and all of them ``(S, 7)``: time, x y of the
+    point and height in A, and the same in B, interpolated."""
+    i, j = pairs.T
+    begin = in_a.first(i, b.times[b.begins[j]] - NEAR_S)
+    counts = in_a.first(i, b.times[b.begins[j + 1] - 1] + NEAR_S, after=True) - begin
+    # Most paths have no gap: then all of A's moments between the ends of B's count. In the others each is looked at.
+    table = np.arange(len(a.times))
+    gappy = np.flatnonzero(b.gaps(GAP_S)[j])
+    own, at = spread_out(counts[gappy])
+    rows = begin[gappy][own] + at
+    known = _known(a.times[rows], b, in_b, j[gappy][own])
+    counts[gappy] = np.bincount(own[known], minlength=len(gappy))
+    begin[gappy] = len(table) + np.cumsum(counts[gappy]) - counts[gappy]
+    table = np.concatenate([table, rows[known]])
+    own, at = spread_out(np.minimum(counts, samples))
+    evenly = np.rint(at * ((counts[own] - 1) / max(samples - 1, 1))).astype(np.int64)
+    rows = table[begin[own] + np.where(counts[own] > samples, evenly, at)]
+    times = a.times[rows]
+    lower, upper = _around(b, in_b, j[own], times)
+    step = np.maximum(b.times[upper] - b.times[lower], 1e-9)
+    share = np.clip((times - b.times[lower]) / step, 0, 1)[:, None]
+    points = (1 - share) * b.points[lower] + share * b.points[upper]
+    met = counts > 0
+    return (
+        pairs[met],
+        np.minimum(counts, samples)[met],
+        np.concatenate([times[:, None], a.points[rows], points], axis=1),
+    )
 
 
-def _whole(tracklets: list[Tracklet], *, head: bool) -> list[Tracklet]:
-    """Tracklets with only those moments of their paths at which the point is inside the picture, not cut by its edge.
-
-    The size of the picture is not known here; no box reaches further than the ones that the edge has cut.
-    """
-    boxes = [t.path[:, 1:] for t in tracklets if t.path is not None and len(t.path)]
-    if not boxes:
-        return tracklets
-    left, right, bottom = (_edge(boxes, column) for column in (0, 2, 3))
-    out = []
-    for tracklet in tracklets:
-        path = tracklet.path
-        if path is None:
-            continue
-        inside = (path[:, 1] > -left + EDGE) & (path[:, 3] < right - EDGE)
-        inside &= (path[:, 2] > EDGE) if head else (path[:, 4] < bottom - EDGE)
-        out.append(replace(tracklet, path=path[inside] if inside.any() else None))
-    return out
+def _around(paths: Paths, search: Search, rows: Ids, times: Wide) -> tuple[Ids, Ids]:
+    """The moments of paths before and after (or the two nearest to) times that lie between their ends."""
+    first, last = paths.begins[rows], paths.begins[rows + 1] - 1
+    upper = np.minimum(np.maximum(search.first(rows, times), first + 1), last)
+    return np.maximum(upper - 1, first), upper
 
 
-def _edge(boxes: list[Wide], column: int) -> float:
-    """The coordinate (mirrored on the left) that two tracks at least reach and none exceeds; else infinite."""
-    sign = -1.0 if column == 0 else 1.0
-    reach = [float((sign * b[:, column]).max()) for b in boxes]
-    return max(reach) if sum(r > max(reach) - EDGE for r in reach) > 1 else np.inf
+def _known(times: Wide, paths: Paths, search: Search, rows: Ids) -> NDArray[np.bool_]:
+    """Whether it is known where paths were at times between their ends: no gap there, or a moment close by."""
+    lower, upper = _around(paths, search, rows, times)
+    near = np.minimum(np.abs(times - paths.times[lower]), np.abs(times - paths.times[upper])) < NEAR_S
+    return np.asarray(near | ((lower < upper) & (paths.times[upper] - paths.times[lower] <= GAP_S)))
 
 
-def _independent(both: Wide) -> float:
+def _independent(rows: Wide, counts: Ids) -> Wide:
     """One, and one more for each 0.6 of a body height that the shorter of the two paths goes on; 8 at most."""
-    walked = [
-        float((np.linalg.norm(np.diff(both[:, k : k + 2], axis=0), axis=1) / both[1:, k + 2]).sum()) for k in (1, 4)
-    ]
-    return min(1.0 + min(walked) / 0.6, float(len(both)), 8.0)
+    pair_of = np.repeat(np.arange(len(counts)), counts)
+    same = np.diff(pair_of) == 0
+    before, after = rows[:-1][same], rows[1:][same]
+    steps = [np.hypot(*(after[:, k : k + 2] - before[:, k : k + 2]).T) / after[:, k + 2] for k in (1, 4)]
+    walked = [np.bincount(pair_of[1:][same], step, minlength=len(counts)) for step in steps]
+    return np.minimum(np.minimum(1.0 + np.minimum(*walked) / 0.6, counts), 8.0)

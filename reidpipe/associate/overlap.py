@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reidpipe.associate.homography import carry, fit, rows_of, spread
+from reidpipe.associate.homography import carry, fit, misses, normal_of, rows_of, spread
 from reidpipe.associate.meetings import Meetings, thin
 
 __all__ = ["Overlap", "find_overlap", "given_overlap", "refit"]
@@ -40,7 +40,7 @@ SEARCHED = 200
 SURE = 60.0
 """Evidence at which the search stops."""
 
-BATCH = 64
+BATCH, CACHED = 64, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ def find_overlap(met: Meetings, likely: Wide, *, tries: int = 1500, seed: int = 
     frame = (spread(met.a), _inverse(spread(met.b)))
     few, rows = thin(met, np.argsort(-likely, kind="stable")[:SEARCHED])
     trust, best = 0.5 * np.clip(likely, -6, 6), None
-    normal = _normal(few, frame, np.ones(len(few.a)))
-    normal *= (few.independent / np.bincount(few.pair_of))[:, None, None]
+    normal = _normals(few, frame) * few.independent[:, None, None]
     sets = _random_sets(few, likely[rows], tries, np.random.default_rng(seed))
     top: list[tuple[float, Wide]] = []
     for start in range(0, len(sets), BATCH):
@@ -159,13 +158,14 @@ def _adjugate(maps: Wide) -> Wide:
     return np.asarray(np.stack(rows, axis=-1))
 
 
-def _normal(met: Meetings, frame: tuple[Wide, Wide], weights: Wide) -> Wide:
-    """The summed normal matrix of each pair, ``(P, 9, 9)``, in normalised coordinates."""
+def _normals(met: Meetings, frame: tuple[Wide, Wide]) -> Wide:
+    """The normal matrix of each pair, the mean over its moments, ``(P, 9, 9)``, in normalised coordinates."""
     a, _ = carry(frame[0], met.a)
     b, _ = carry(_inverse(frame[1]), met.b)
-    rows = rows_of(a, b) * weights[:, None, None]
+    first, second = rows_of(a, b)
+    rows = first[:, :, None] * first[:, None, :] + second[:, :, None] * second[:, None, :]
     starts = np.searchsorted(met.pair_of, np.arange(len(met.pairs)))
-    return np.asarray(np.add.reduceat(rows, starts, axis=0))
+    return np.asarray(np.add.reduceat(rows, starts, axis=0) / np.bincount(met.pair_of)[:, None, None])
 
 
 def _area(met: Meetings) -> float:
@@ -180,30 +180,42 @@ def _area(met: Meetings) -> float:
 def _random_sets(met: Meetings, likely: Wide, tries: int, rng: np.random.Generator) -> Wide:
     """Which pairs to fit each map to, 0 or 1, ``(T, P)``: one to four likely pairs of different people."""
     chance = np.exp(np.clip(likely, -4, 4)) * met.independent
-    drawn = rng.choice(len(met.pairs), size=(tries, 8), p=chance / chance.sum())
-    wanted = rng.integers(1, 5, size=tries)
-    sets = np.zeros((tries, len(met.pairs)))
+    drawn = rng.choice(len(met.pairs), size=(tries, 8), p=chance / chance.sum()).tolist()
+    wanted = rng.integers(1, 5, size=tries).tolist()
+    pairs = met.pairs.tolist()
+    sets = np.zeros((tries, len(pairs)))
     for t in range(tries):
         used_a: set[int] = set()
         used_b: set[int] = set()
-        for p in drawn[t].tolist():
-            i, j = met.pairs[p].tolist()
-            if len(used_a) < wanted[t] and i not in used_a and j not in used_b:
+        for p in drawn[t]:
+            i, j = pairs[p]
+            if i not in used_a and j not in used_b:
                 used_a.add(i)
                 used_b.add(j)
                 sets[t, p] = 1.0
-    return sets[sets @ met.independent >= 4.0] if (sets @ met.independent >= 4.0).any() else sets[:1]
+                if len(used_a) == wanted[t]:
+                    break
+    enough = sets @ met.independent >= 4.0
+    return sets[enough] if enough.any() else sets[:1]
 
 
 def _errors(maps: Wide, met: Meetings) -> Wide:
     """How far each moment is off, ``(T, S)``, body heights: root mean square of both directions; huge when mirrored."""
-    there, depth = carry(maps, met.a)
-    here, _ = carry(_adjugate(maps), met.b)
-    off_b = np.linalg.norm(there - met.b, axis=-1) / met.tall_b
-    off_a = np.linalg.norm(here - met.a, axis=-1) / met.tall_a
-    # Both cameras look down on the floor: the map keeps left and right, so its Jacobian det(H) / depth^3 is positive.
-    kept = np.linalg.det(maps)[:, None] * depth > 0
-    return np.asarray(np.where(kept, np.minimum(np.sqrt((off_a**2 + off_b**2) / 2), 1e3), 1e3))
+    out = np.empty((len(maps), len(met.a)))
+    back, turned = _adjugate(maps), np.linalg.det(maps)[:, None]
+    # Few at a time: what is worked on stays in the processor's cache.
+    for start in range(0, len(maps), CACHED):
+        some = slice(start, start + CACHED)
+        squares, depth = misses(maps[some], met.a, met.b, met.tall_b)
+        squares += misses(back[some], met.b, met.a, met.tall_a)[0]
+        squares *= 0.5
+        # Both cameras look down on the floor: the map keeps left and right, so its Jacobian det(H) / depth^3 is not
+        # below 0.
+        mirrored = turned[some] * depth <= 0
+        np.sqrt(squares, out=squares)
+        squares[mirrored] = 1e3
+        np.minimum(squares, 1e3, out=out[some])
+    return out
 
 
 def _reach(points: Wide, weights: Wide) -> Wide:
@@ -243,25 +255,29 @@ def _scores(odds: Wide, trust: Wide, met: Meetings) -> Wide:
 def _refine(matrix: Wide, met: Meetings, trust: Wide, frame: tuple[Wide, Wide], area: float) -> Overlap | None:
     """Match tracks under the map, fit the map to the matched ones, and again (iteratively reweighted)."""
     noise, result = 0.25, None
+    back, usual, rivals_of = _inverse(frame[1]), np.median(met.tall_b), np.bincount(met.pairs[:, 0])
     for _ in range(6):
         errors = _errors(matrix[None], met)
         odds = _pair_odds(errors, met, noise, area)[0]
         matched = _one_to_one(odds, trust, met)
         if met.independent[matched].sum() < 4.0:
             return result
-        used = np.isin(met.pair_of, matched)
+        chosen = np.zeros(len(met.pairs), np.bool_)
+        chosen[matched] = True
+        used = chosen[met.pair_of]
         noise = float(np.clip(np.median(errors[0][used]) / 1.18, 0.06, 0.4))
-        rivals = np.bincount(met.pairs[:, 0])[met.pairs[matched, 0]]
+        rivals = rivals_of[met.pairs[matched, 0]]
         gain = float((odds[matched] + trust[matched] - np.log(rivals)).sum())
         evidence = gain - 4.0 * float(np.log(met.independent[matched].sum()))
         if result is None or evidence > result.evidence:
             share = np.where(used, (met.independent / np.bincount(met.pair_of))[met.pair_of], 0.0)
             known = _reach(met.a, share), _reach(met.b, share)
             result = Overlap(matrix, noise, area, evidence, len(matched), *known)
-        weights = np.where(used, 1.0 / (1.0 + (errors[0] / (2 * noise)) ** 2) ** 2, 0.0)
+        weights = 1.0 / (1.0 + (errors[0][used] / (2 * noise)) ** 2) ** 2
         # A pixel is worth more where people are small: errors count in body heights.
-        weights = weights / (met.tall_b / np.median(met.tall_b)) ** 2
-        matrix = frame[1] @ fit(_normal(met, frame, weights)[matched].sum(axis=0)) @ frame[0]
+        weights /= (met.tall_b[used] / usual) ** 2
+        normal = normal_of(carry(frame[0], met.a[used])[0], carry(back, met.b[used])[0], weights)
+        matrix = frame[1] @ fit(normal) @ frame[0]
     return result
 
 

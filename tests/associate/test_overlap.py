@@ -8,6 +8,7 @@ import pytest
 from reidpipe.associate.meetings import Meetings, meet
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.overlap import find_overlap
+from reidpipe.associate.paths import Paths
 from reidpipe.types import TrackKey, Tracklet
 
 
@@ -53,7 +54,7 @@ def walk(seed: int, people: int, *, noise: float = 2.0, alike: bool = True) -> l
 def split(truth: list[tuple[int, Tracklet]]) -> tuple[Meetings, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
     in_a = [t for t in truth if t[1].key.camera == "cam0"]
     in_b = [t for t in truth if t[1].key.camera == "cam1"]
-    met = meet([t for _, t in in_a], [t for _, t in in_b])
+    met = meet(Paths.of([t for _, t in in_a]), Paths.of([t for _, t in in_b]))
     same = np.array([in_a[i][0] == in_b[j][0] for i, j in met.pairs.tolist()])
     return met, same
 
@@ -101,12 +102,13 @@ def test_meetings_interpolate_and_honour_the_clock_offset() -> None:
     late = path.copy()
     late[:, 0] += 1.5
     b = Tracklet(TrackKey("b", 1), vector, 1, 0.5, 1.5, 3.5, True, None, late)
-    met = meet([a], [b], offset_s=-1.5)
+    in_a, in_b = Paths.of([a]), Paths.of([b])
+    met = meet(in_a, in_b, offset_s=-1.5)
     assert np.allclose(met.a, met.b)
     assert len(met.a) == 3
-    shifted = meet([a], [b])
+    shifted = meet(in_a, in_b)
     assert np.allclose(shifted.a - shifted.b, [[15.0, 0.0]])
-    assert meet([a], [b], offset_s=50.0).pairs.shape == (0, 2)
+    assert meet(in_a, in_b, offset_s=50.0).pairs.shape == (0, 2)
 
 
 @pytest.mark.parametrize("skew", [-0.8, 1.7])
