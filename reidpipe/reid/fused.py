@@ -351,7 +351,8 @@ class _LiteStreams(torch.autograd.Function):
             table[place] = _Lite(*map(_address, (point, depth, d_point, d_depth)), norm, starts)
         size = (channels, count, height, width, len(table))
         gate = _gate(weights[4 * len(table) :], found[4 * len(table) :])
-        _call("fused_streams_backward", *size, table, gate, x, maps, kept, gates, _last(gradient), dx)
+        spare = torch.empty_like(maps[: gates.shape[1], 0])
+        _call("fused_streams_backward", *size, table, gate, x, maps, kept, gates, _last(gradient), spare, dx)
         return None, dx, *found
 
 

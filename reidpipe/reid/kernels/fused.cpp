@@ -57,7 +57,8 @@ void fused_pool_backward(int kind, int channels, int height, int width, int imag
   norm_pool_backward({kind, channels, height, width}, images, groups, *norm, x, kept, place, chosen, dy, dx);
 }
 
-// maps (layers, 2, images, pixels, columns), kept (layers, columns), gates (2, streams, images, columns), zero at first.
+// maps (layers, 2, images, pixels, columns), kept (layers, columns), gates (2, streams, images, columns), zero at first;
+// spare (streams, images, pixels, columns).
 void fused_streams_forward(int channels, int images, int height, int width, int layers, const Lite* lite, const Gate* gate,
                            const bf16* x, bf16* maps, Kept* kept, float* gates, bf16* y) {
   Streams all(channels, images, height, width, layers, lite, gate, maps, kept, gates);
@@ -66,9 +67,9 @@ void fused_streams_forward(int channels, int images, int height, int width, int 
 
 void fused_streams_backward(int channels, int images, int height, int width, int layers, const Lite* lite,
                             const Gate* gate, const bf16* x, bf16* maps, Kept* kept, float* gates, const bf16* dy,
-                            bf16* dx) {
+                            bf16* spare, bf16* dx) {
   const Streams all(channels, images, height, width, layers, lite, gate, maps, kept, gates);
-  streams_backward(all, x, dy, dx);
+  streams_backward(all, x, dy, spare, dx);
 }
 
 // Maps (streams, images, pixels, C) by pointer; gates (2, streams, images, C).

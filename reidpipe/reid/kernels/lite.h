@@ -17,8 +17,22 @@ struct Size {
   int64_t pair_words() const { return (pixels() + 1) / 2 * columns; }
 };
 
+// Calls work(the number of columns as a constant) for usual widths, work(0) for others: addresses are then cheap.
+template <class Work> inline void by_width(int columns, Work work) {
+  switch (columns) {
+    case 16: return work(std::integral_constant<int, 16>{});
+    case 24: return work(std::integral_constant<int, 24>{});
+    case 32: return work(std::integral_constant<int, 32>{});
+    case 48: return work(std::integral_constant<int, 48>{});
+    case 64: return work(std::integral_constant<int, 64>{});
+    default: return work(std::integral_constant<int, 0>{});
+  }
+}
+
 // y = x w for `pixels` rows; words (columns / 2, columns): pairs of w by input. ADD: adds to y.
-template <bool ADD> inline void multiply(const bf16* x, int64_t pixels, int columns, const uint32_t* words, bf16* y) {
+template <bool ADD, int WIDTH>
+inline void multiply_rows(const bf16* x, int64_t pixels, int any, const uint32_t* words, bf16* y) {
+  const int columns = WIDTH ? WIDTH : any;
   by_columns<4>(columns, [&](auto tile, int first) {
     using T = decltype(tile);
     if constexpr (T::LANES > 1) {  // columns are a multiple of 8
@@ -54,6 +68,10 @@ template <bool ADD> inline void multiply(const bf16* x, int64_t pixels, int colu
       for (; p < pixels; ++p) rows(std::integral_constant<int, 1>{}, p);
     }
   });
+}
+
+template <bool ADD> inline void multiply(const bf16* x, int64_t pixels, int columns, const uint32_t* words, bf16* y) {
+  by_width(columns, [&](auto width) { multiply_rows<ADD, decltype(width)::value>(x, pixels, columns, words, y); });
 }
 
 // Pairs of pixels as words: (x[2p], x[2p + 1]) by column, for products that sum over pixels. With a scale:

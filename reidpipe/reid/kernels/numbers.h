@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
+#include <vector>
 
 using bf16 = uint16_t;
 
@@ -34,6 +36,18 @@ inline float sigmoid(float z) {
 }
 
 constexpr int WIDEST = 512;
+
+// Memory that starts on a cache line: vectors that lie across two of them load at half the speed.
+template <class T> struct Aligned {
+  using value_type = T;
+  Aligned() = default;
+  template <class U> Aligned(const Aligned<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))); }
+  void deallocate(T* from, size_t) { ::operator delete(from, std::align_val_t(64)); }
+  template <class U> bool operator==(const Aligned<U>&) const { return true; }
+  template <class U> bool operator!=(const Aligned<U>&) const { return false; }
+};
+template <class T> using Buffer = std::vector<T, Aligned<T>>;
 
 inline int round_up(int value, int to) { return (value + to - 1) / to * to; }
 

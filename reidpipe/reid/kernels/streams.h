@@ -3,7 +3,6 @@
 // of them. Work goes image by image, so that what lies between two norms stays in the cache.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "gates.h"
@@ -26,7 +25,7 @@ struct Streams {
   Kept* kept;        // (layers, columns)
   float* gates;      // (2, streams, images, columns): means and gates
   std::vector<int> ends;
-  std::vector<float> scale, shift;  // (layers, columns)
+  Buffer<float> scale, shift;  // (layers, columns)
 
   Streams(int channels, int images, int height, int width, int layers, const Lite* lite, const Gate* gate, bf16* maps,
           Kept* kept, float* gates)
@@ -71,16 +70,16 @@ inline bf16* target(bf16* map, int n, int channels, const Size& size, bf16* spar
 }
 
 // Pairs of rows of w (columns, columns) as words; `row` and `column` give a value's place in `point`.
-inline std::vector<uint32_t> pair_weights(const float* point, int channels, int columns, int row, int column) {
-  std::vector<uint32_t> words(columns / 2 * columns, 0);
+inline Buffer<uint32_t> pair_weights(const float* point, int channels, int columns, int row, int column) {
+  Buffer<uint32_t> words(columns / 2 * columns, 0);
   for (int i = 0; i < channels; ++i)
     for (int c = 0; c < channels; ++c)
       words[i / 2 * columns + c] |= uint32_t(narrow(point[i * row + c * column])) << (i % 2 * 16);
   return words;
 }
 
-inline std::vector<float> taps_by_column(const float* depth, int channels, int columns) {
-  std::vector<float> taps(9 * columns, 0.0f);
+inline Buffer<float> taps_by_column(const float* depth, int channels, int columns) {
+  Buffer<float> taps(9 * columns, 0.0f);
   for (int t = 0; t < 9; ++t)
     for (int c = 0; c < channels; ++c) taps[t * columns + c] = depth[c * 9 + t];
   return taps;
@@ -92,8 +91,8 @@ inline void layer_forward(Streams& all, int l, const bf16* x) {
   const Lite& lite = all.lite[l];
   const auto words = pair_weights(lite.point, all.channels, C, 1, all.channels);
   const auto taps = taps_by_column(lite.depth, all.channels, C);
-  std::vector<bf16> input(size.values());
-  std::vector<float> padded(size.padded(), 0.0f);
+  Buffer<bf16> input(size.values());
+  Buffer<float> padded(size.padded(), 0.0f);
   std::vector<double> sum(C, 0.0), square(C, 0.0);
   for (int n = 0; n < all.images; ++n) {
     const bf16* from = input.data();
@@ -114,8 +113,8 @@ inline void layer_forward(Streams& all, int l, const bf16* x) {
 inline void streams_forward(Streams& all, const bf16* x, bf16* y) {
   for (int l = 0; l < all.layers; ++l) layer_forward(all, l, x);
   const Size& size = all.size;
-  std::vector<bf16> spare(size.values());
-  std::vector<float> ones(size.columns, 1.0f);
+  Buffer<bf16> spare(size.values());
+  Buffer<float> ones(size.columns, 1.0f);
   for (int n = 0; n < all.images; ++n) {
     std::vector<Stream> streams;
     std::vector<const float*> values;
@@ -167,9 +166,9 @@ inline void layer_sums(const Streams& all, int l, int n, const bf16* up, const f
 struct LayerBackward {
   const Streams& all;
   const int l;
-  std::vector<uint32_t> words, input, gradient;
-  std::vector<float> taps, dtaps, dwords, padded, a, b, k;
-  std::vector<bf16> reduced;
+  Buffer<uint32_t> words, input, gradient;
+  Buffer<float> taps, dtaps, dwords, padded, a, b, k;
+  Buffer<bf16> reduced;
 
   LayerBackward(const Streams& all, int l, const double* sum, const double* dot)
       : all(all), l(l), words(pair_weights(all.lite[l].point, all.channels, all.size.columns, all.channels, 1)),
@@ -217,17 +216,16 @@ struct LayerBackward {
   }
 };
 
-// The gradients of all parameters and of x.
-inline void streams_backward(const Streams& all, const bf16* x, const bf16* dy, bf16* dx) {
+// The gradients of all parameters and of x. maps (streams, images, pixels, columns): room for what goes up the streams.
+inline void streams_backward(const Streams& all, const bf16* x, const bf16* dy, bf16* maps, bf16* dx) {
   const Size& size = all.size;
   const int C = size.columns, T = int(all.ends.size()), images = all.images;
   std::vector<double> sum(all.layers * C, 0.0), dot(sum);
-  std::vector<float> ones(C, 1.0f), zeros(C, 0.0f), add(size_t(T) * images * C, 0.0f), dvalue(C), dmean(C);
-  std::vector<bf16> spare(size.values()), spare_up(size.values()), spare_x(size.values());
-  const std::unique_ptr<bf16[]> maps(new bf16[T * images * size.values()]);  // not set to zero
+  Buffer<float> ones(C, 1.0f), zeros(C, 0.0f), add(size_t(T) * images * C, 0.0f), dvalue(C), dmean(C);
+  Buffer<bf16> spare(size.values()), spare_up(size.values()), spare_x(size.values());
   auto value_of = [&](int s, int n) { return all.gate ? all.value(s, n) : ones.data(); };
   auto add_of = [&](int s, int n) { return add.data() + (int64_t(s) * images + n) * C; };
-  auto map_of = [&](int s, int n) { return maps.get() + (int64_t(s) * images + n) * size.values(); };
+  auto map_of = [&](int s, int n) { return maps + (int64_t(s) * images + n) * size.values(); };
   for (int n = 0; n < images; ++n) {
     const bf16* up = spread(dy, n, all.channels, size, spare.data());
     for (int s = 0; s < T; ++s) {
