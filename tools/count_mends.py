@@ -1,6 +1,7 @@
 """What refinement exchanges, cuts and joins, counted against the truth: one person or two?
 
-    python -m tools.count_mends
+    python -m tools.count_mends                    # many minutes of one core
+    python -m tools.count_mends --scores 0.45      # real frames at a run's own limit only
 
 Five real sequences with our models, all pictures and about ten and five a second, trusted from three scores; and the
 detections of MOT17, motion only, at two scores and rates. A break is judged by whom the boxes of the second before and
@@ -9,9 +10,10 @@ the second after it mostly cover (IoU 0.4 and more); unclear where that is nobod
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +56,10 @@ class Run:
         return votes.most_common(1)[0][0] if votes else None
 
 
-def real_runs() -> Iterator[Run]:
+def real_runs(scores: Sequence[float] = HIGH_SCORES) -> Iterator[Run]:
     for name in SEQUENCES:
         sequence = RealSequence.load(name)
-        for high in HIGH_SCORES:
+        for high in scores:
             for step in sorted({sequence.step(fps) for fps in (None, 10, 5)}):
                 for first in range(1, step + 1):
                     frames = range(first, sequence.count + 1, step)
@@ -99,10 +101,13 @@ def breaks(run: Run, refined: Refined) -> Iterator[tuple[str, int | None, int | 
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scores", type=float, nargs="+", default=HIGH_SCORES, help="trusted from, real frames")
+    args = parser.parse_args()
     table = Table(title="breaks between one person's boxes, or two people's", title_justify="left")
     for heading in ("input", "runs", "what", "right", "wrong", "unclear"):
         table.add_column(heading, justify="right")
-    for name, runs in (("real frames", list(real_runs())), ("MOT17", list(mot17_runs()))):
+    for name, runs in (("real frames", list(real_runs(args.scores))), ("MOT17", list(mot17_runs()))):
         counts: Counter[tuple[str, str]] = Counter()
         for run in runs:
             for what, before, after in breaks(run, refine(run.history, run.times_s, looks=run.crops)):

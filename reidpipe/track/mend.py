@@ -158,15 +158,16 @@ def find_joins(
 
     Motion alone joins what fits closely, unless the looks are known and strange. Crops that are hardly ever as alike
     among strangers join whatever can be reached: a track often breaks because somebody moved as nobody expected. And a
-    track hands over to one that began in its place shortly before it ended: a detector sometimes puts a second box on
-    somebody half hidden, and then drops the first. Two people who cross are not in one place for as long as that.
+    track hands over to one that began in its place before it ended: a detector sometimes puts a second box on somebody
+    half hidden, and then drops the first. Two people who cross are not in one place for as long as that, and two who
+    walk together are not at every moment.
 
     Args:
         tracks: id -> rows.
         looks: id -> crops, of some.
         scale: how alike strangers are.
         kalman: how people move.
-        gap_s: longest break, and longest time that both are there; 0: nothing is joined.
+        gap_s: longest break, seconds; 0: nothing is joined.
         limit: highest squared Mahalanobis distance where motion alone joins.
 
     Returns:
@@ -192,18 +193,18 @@ def find_joins(
 
 
 def _neighbours(first_s: Times, last_s: Times, gap_s: float) -> tuple[Ids, Ids]:
-    """Pairs of tracks of which the second begins near the end of the first, and later, and ends later.
+    """Pairs of tracks of which the second begins while the first is there, or up to ``gap_s`` after it, and ends later.
 
     Without a table of all pairs, which a day of one camera would fill the memory with.
     """
     order = np.argsort(first_s, kind="stable")
-    low = np.searchsorted(first_s[order], last_s - gap_s)
+    low = np.searchsorted(first_s[order], first_s, side="right")
     high = np.searchsorted(first_s[order], last_s + gap_s, side="right")
     counts = high - low
     ends = np.repeat(np.arange(len(first_s)), counts)
     place = np.arange(len(ends)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = order[np.repeat(low, counts) + place]
-    in_order = (first_s[ends] < first_s[starts]) & (last_s[ends] < last_s[starts])
+    in_order = last_s[ends] < last_s[starts]
     return ends[in_order], starts[in_order]
 
 

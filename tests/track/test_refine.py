@@ -74,6 +74,8 @@ def test_refine_a_track_hands_over_to_a_second_box_on_the_same_person() -> None:
     ]
     assert np.round(refined.history.times_s * FPS).astype(int).tolist() == list(range(80))  # nobody is there twice
     assert np.abs(refined.history.boxes[50:70] - second.boxes[14:34]).max() < 2
+    long = refine(together(walker(1, range(0, 120)), second_box(range(36, 150))), TIMES)  # however long both are there
+    assert dict(long.joined) == {2: 1}
 
 
 def test_refine_a_track_hands_over_where_the_two_boxes_take_turns() -> None:
@@ -99,7 +101,8 @@ def test_refine_hands_over_from_the_visible_part_of_somebody_where_the_looks_say
 def test_refine_does_not_hand_over_to_who_crosses_or_stays_beside_or_looks_strange() -> None:
     across = walker(2, range(34, 80), x=8 * 34, speed=-4.0)  # comes out from behind the other, the other way
     assert not refine(together(walker(1, range(0, 40)), across), TIMES).joined
-    assert not refine(together(walker(1, range(0, 120)), second_box(range(36, 150))), TIMES).joined  # both go on
+    parting = together(second_box(range(36, 90)), shifted(walker(2, range(90, 150)), 60, 0))
+    assert not refine(together(walker(1, range(0, 120)), parting), TIMES).joined  # beside each other, and then not
     assert not refine(together(walker(1, range(0, 60)), second_box(range(36, 50))), TIMES).joined  # only the first does
     assert not refine(together(walker(1, range(0, 40)), second_box(range(36, 80))), TIMES, join_gap_s=0).joined
     others, looks = crowd()
