@@ -37,7 +37,7 @@ Truth = list[tuple[int, Tracklet]]
 
 DIM, MATTER = 512, 64
 STAY_S, STEP_S, CROPS = 20.0, 0.2, 6
-PLACES, VISITS, BREAKS = 4, 5, 0.2
+VISITS, BREAKS = 5, 0.2
 EYES = ((-6.0, -5.0), (6.0, -5.0))
 
 
@@ -58,11 +58,14 @@ def unit(rows: Wide) -> Vectors:
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), dtype=np.float32)
 
 
-def draw(count: int, *, seed: int = 0, visits: int = VISITS, busy_s: float = 2.0, noise: float = 0.5) -> Truth:
+def draw(
+    count: int, *, places: int = 2, seed: int = 0, visits: int = VISITS, busy_s: float = 2.0, noise: float = 0.5
+) -> Truth:
     """So many tracklets, in order of time, with the person of each.
 
     Args:
         count: how many.
+        places: how many; each has two cameras.
         seed: of everything that is drawn.
         visits: about how often each person comes.
         busy_s: somebody comes to a place this often.
@@ -70,18 +73,18 @@ def draw(count: int, *, seed: int = 0, visits: int = VISITS, busy_s: float = 2.0
     """
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.normal(size=(DIM, MATTER)))[0].T / np.sqrt(MATTER)
-    lights = rng.normal(size=(PLACES, 2, MATTER)) * 0.4
+    lights = rng.normal(size=(places, 2, MATTER)) * 0.4
     common = rng.normal(size=MATTER) * 0.7
     # A visit is two tracklets (two cameras), and so much more as some break.
-    people = rng.normal(size=(max(round(count / (2 * (1 + BREAKS)) / visits), 2 * PLACES), MATTER))
+    people = rng.normal(size=(max(round(count / (2 * (1 + BREAKS)) / visits), 2 * places), MATTER))
     queue: list[int] = []
     views = [view(eye) for eye in EYES]
     out: Truth = []
     number = 0
     while len(out) < count:
-        begins = busy_s / PLACES * number + 0.1 * rng.random()
+        begins = busy_s / places * number + 0.1 * rng.random()
         queue = queue or rng.permutation(len(people)).tolist()
-        who, place = queue.pop(), number % PLACES
+        who, place = queue.pop(), number % places
         times = begins + np.arange(0.0, STAY_S, STEP_S)
         ground = walk(rng, times)
         for side in (0, 1):
@@ -142,9 +145,9 @@ def scored(truth: Truth, ids: dict[TrackKey, int]) -> str:
     return f"F1 {f1:5.1f}  IDF1 {idf1:5.1f}  {scores.groups} ids for {scores.people} people"
 
 
-def offline(count: int) -> None:
+def offline(count: int, *, places: int) -> None:
     """All at once."""
-    truth = draw(count)
+    truth = draw(count, places=places)
     drawn, begun, wall = peak_mib(), time.process_time(), time.perf_counter()
     associator = OfflineAssociator()
     associator.update([t for _, t in truth], 0.0)
@@ -156,10 +159,10 @@ def offline(count: int) -> None:
     print(f"  {scored(truth, ids)}  {views} overlaps  digest {digest(iter(ids.items()))}", flush=True)
 
 
-def review(count: int, *, rounds: int, news: float = 0.25) -> None:
+def review(count: int, *, places: int, rounds: int, news: float = 0.25) -> None:
     """A review of the last ``count`` tracklets, again and again as a quarter of them are new."""
     fresh = round(news * count)
-    truth = draw(count + fresh * rounds)
+    truth = draw(count + fresh * rounds, places=places)
     reviewer = Review(limit=count, rules=Rules(), views=Views(), margin=1.0)
     gallery = Gallery(limit=100_000, members=12)
     rng = np.random.default_rng(1)
@@ -185,14 +188,14 @@ def review(count: int, *, rounds: int, news: float = 0.25) -> None:
     print(f"{len(told)} told, digest {digest(iter(told))}", flush=True)
 
 
-def online(known: int, *, count: int, review_s: float) -> None:
+def online(known: int, *, places: int, count: int, review_s: float) -> None:
     """Tracklets one after the other, each decided alone, in a gallery of so many."""
-    truth = draw(count)
+    truth = draw(count, places=places)
     associator = OnlineAssociator(window_s=0.0, review_s=review_s)
     rng = np.random.default_rng(2)
     others = unit(rng.normal(size=(known, DIM)))
     associator._gallery.load(
-        [(10**6 + i, Member(TrackKey(f"place{i % PLACES}a", -1 - i), v, 0.7, -1e6 - i, -1e6 - i + 1, live=False))
+        [(10**6 + i, Member(TrackKey(f"place{i % places}a", -1 - i), v, 0.7, -1e6 - i, -1e6 - i + 1, live=False))
          for i, v in enumerate(others)]
     )  # fmt: skip
     spent: list[float] = []
@@ -221,15 +224,16 @@ def main() -> None:
     parser.add_argument("counts", type=int, nargs="+", help="tracklets (offline, review) or identities known (online)")
     parser.add_argument("--tracklets", type=int, default=2000, help="online: so many come")
     parser.add_argument("--rounds", type=int, default=4, help="review: so many after the first")
+    parser.add_argument("--places", type=int, default=2, help="each is watched by two cameras")
     args = parser.parse_args()
     for count in args.counts:
         if args.what == "offline":
-            offline(count)
+            offline(count, places=args.places)
         elif args.what == "review":
-            review(count, rounds=args.rounds)
+            review(count, places=args.places, rounds=args.rounds)
         else:
             for review_s in (0.0, 10.0):
-                online(count, count=args.tracklets, review_s=review_s)
+                online(count, places=args.places, count=args.tracklets, review_s=review_s)
 
 
 if __name__ == "__main__":

@@ -96,9 +96,10 @@ class _Groups:
         for presence, span in zip(self.presence, spans, strict=True):
             presence.add(*span)
         self.near: list[dict[int, tuple[float, float]]] = [{} for _ in spans]
-        for (i, j), odds in zip(graph.pairs.tolist(), graph.odds.tolist(), strict=True):
-            both = self.weight[i] * self.weight[j]
-            self.near[i][j] = self.near[j][i] = (odds * both, both)
+        both = graph.weights[graph.pairs[:, 0]] * graph.weights[graph.pairs[:, 1]]
+        edges = zip(graph.pairs.tolist(), (graph.odds * both).tolist(), both.tolist(), strict=True)
+        for (i, j), total, seen in edges:
+            self.near[i][j] = self.near[j][i] = (total, seen)
 
     def likely(self, i: int) -> list[tuple[int, float]]:
         """Neighbours of a group that are likelier one person with it than not, and the mean log-odds of each.
@@ -109,8 +110,9 @@ class _Groups:
         own, a = weight[i], worth[i]
         out = []
         for k, (total, seen) in self.near[i].items():
-            both = own * weight[k]
-            mean = (total + (both - seen) * floor) / both + prior / independent(a, worth[k])
+            both, b = own * weight[k], worth[k]
+            # ``independent`` written out: this is the innermost loop.
+            mean = (total + (both - seen) * floor) / both + prior / (2.0 * a * b / (a + b))
             if mean > 0:
                 out.append((k, mean))
         return out
@@ -136,6 +138,14 @@ class _Groups:
         del self.near[i][j], self.near[j][i]
 
 
+def _likely_pairs(graph: Graph) -> Iterator[tuple[int, int, float]]:
+    """Pairs of single tracklets that are likelier one person than not, and their log-odds."""
+    mean = graph.odds + graph.prior
+    chosen = mean > 0
+    i, j = np.sort(graph.pairs[chosen], axis=1).T
+    return zip(i.tolist(), j.tolist(), mean[chosen].tolist(), strict=True)
+
+
 def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> Ids:
     """Average linkage: always merge the two groups of the highest log-odds, while they are above 0."""
     groups = _Groups(graph, spans)
@@ -149,7 +159,10 @@ def _agglomerate(graph: Graph, spans: Sequence[Span], fixed: Sequence[int]) -> I
             groups.merge(root, i)
             version[i] = -1
             parent[i] = root
-    heap = [(-mean, i, j, 0, 0) for i in range(graph.size) for j, mean in groups.likely(i) if i < j]
+    likely = _likely_pairs(graph)
+    if first:
+        likely = ((i, j, mean) for i in range(graph.size) for j, mean in groups.likely(i) if i < j)
+    heap = [(-mean, i, j, 0, 0) for i, j, mean in likely]
     heapq.heapify(heap)
     while heap:
         _, i, j, version_i, version_j = heapq.heappop(heap)
@@ -277,11 +290,20 @@ class _State:
     def gains(self, i: int) -> dict[int, float]:
         """Log-odds that tracklet i belongs to each group it has an edge into (its own: to the others in it)."""
         above: dict[int, float] = {}
+        label, weight, floor = self.label, self.weight, self.floor
         for j, odds in self.edges(i):
-            group = self.label[j]
-            above[group] = above.get(group, 0.0) + self.weight[j] * (odds - self.floor)
+            group = label[j]
+            above[group] = above.get(group, 0.0) + weight[j] * (odds - floor)
         above.setdefault(self.label[i], 0.0)
-        return {group: self._odds(extra, group, i) for group, extra in above.items()}
+        own, out = self.label[i], {}
+        for group, extra in above.items():
+            if group == own:
+                out[group] = self._odds(extra, group, i)
+            else:  # ``_odds`` written out: most time goes here
+                mass = self.mass[group]
+                worth = mass * mass / self.square[group]
+                out[group] = 2.0 * worth / (1.0 + worth) * (extra / mass + self.floor) + self.prior
+        return out
 
     def _odds(self, extra: float, group: int, *without: int) -> float:
         """Log-odds of one tracklet to a group; ``extra``: the sum of its odds above the floor, times weights."""
