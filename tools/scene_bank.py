@@ -13,7 +13,8 @@ of Market-1501, against 100 others with a calibration fitted to those 100. Each 
     looks    plain: as they are; poor: as poorer cameras would show them (``fit_calibration.poorer``, other seeds)
 
 and a third of the people are strangers whom one camera sees. Printed are joint IDF1 (crops count), pairwise F1 of
-tracklets, identities for each person, and with ``--limits`` the limit chosen less the best one with labels.
+tracklets, identities for each person, with ``--limits`` the limit chosen less the best one with labels, and how many
+links are right, by the probability shown.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from reidpipe.associate.likeness import Likeness, likeness_from, likeness_of
 from reidpipe.associate.offline import OfflineAssociator
@@ -39,6 +41,7 @@ from tools import fit_calibration as fitting
 from tools.fit_calibration import ROOT, Crop, Domain
 
 Truth = list[tuple[int, Tracklet]]
+Wide = NDArray[np.float64]
 
 PUBLIC = ROOT.parent / "shared/data/weights/osnet_x0_25_msmt17_combineall.onnx"
 FOLDER = ROOT.parent / "shared/data/reid/market1501/bounding_box_train"
@@ -56,6 +59,7 @@ AROUND_S = 1.0
 """The pictures of Market-1501 are a few of each stay, which began before the first of them and ended after the last."""
 CLIP_S, STAY_S, BREAK_S = 30.0, (4.0, 10.0), 1.0
 LIMITS = np.arange(-0.2, 0.2001, 0.05)
+ODDS = (-np.inf, 0, 1, 2, 3, 4, 6, np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a scene came out: ``shift`` is the limit chosen less the best with labels, ``best`` the IDF1 there."""
+    """How a scene came out: ``shift`` is the limit chosen less the best with labels, ``best`` the IDF1 there.
+
+    ``links`` is float64 ``(L, 2)``: the probability shown of each, and 1 where most of the rest is the same person.
+    """
 
     net: str
     plan: Plan
     scores: ClusterScores
     limit: float
+    links: Wide
     shift: float = np.nan
     best: float = np.nan
 
@@ -169,26 +177,32 @@ def moved(some: Sequence[Tracklet], rng: np.random.Generator) -> list[Tracklet]:
     return out
 
 
-def decide(truth: Truth, likeness: Likeness, threshold: float | None = None) -> tuple[ClusterScores, float]:
-    """Scores, and the limit that was chosen."""
+def decide(truth: Truth, likeness: Likeness, threshold: float | None = None) -> tuple[ClusterScores, float, Wide]:
+    """Scores, the limit that was chosen, and the links."""
     associator = OfflineAssociator(threshold=threshold, likeness=likeness)
     associator.update([t for _, t in truth], 0.0)
-    ids = {link.key: link.global_id for link in associator.close()}
-    people, labels = np.asarray([p for p, _ in truth]), np.asarray([ids[t.key] for _, t in truth])
-    scores = score_clusters(people, labels, np.asarray([float(t.count) for _, t in truth]))
-    return scores, float(associator.report["threshold"])
+    found = {link.key: link for link in associator.close()}
+    links = [found[t.key] for _, t in truth]
+    people, labels = np.asarray([p for p, _ in truth]), np.asarray([link.global_id for link in links])
+    weights = np.asarray([float(t.count) for _, t in truth])
+    shown = []
+    for i, link in enumerate(links):
+        rest = (labels == labels[i]) & (np.arange(len(labels)) != i)
+        if link.probability is not None:
+            shown.append((link.probability, weights[rest & (people == people[i])].sum() > weights[rest].sum() / 2))
+    scores = score_clusters(people, labels, weights)
+    return scores, float(associator.report["threshold"]), np.asarray(shown, dtype=np.float64).reshape(-1, 2)
 
 
 def judge(net: str, plan: Plan, truth: Truth, likeness: Likeness, *, limits: bool) -> Outcome:
     """One scene decided, and if asked for at other limits as well."""
-    scores, limit = decide(truth, likeness)
+    scores, limit, links = decide(truth, likeness)
     if not limits:
-        return Outcome(net, plan, scores, limit)
+        return Outcome(net, plan, scores, limit, links)
     tried = np.asarray([decide(truth, likeness, float(np.clip(limit + step, -1, 1)))[0].idf1 for step in LIMITS])
     best = LIMITS[tried >= tried.max() - 1e-9]
-    return Outcome(
-        net, plan, scores, limit, -float(best[np.argmin(np.abs(best))]), max(float(tried.max()), scores.idf1)
-    )
+    shift, there = -float(best[np.argmin(np.abs(best))]), max(float(tried.max()), scores.idf1)
+    return Outcome(net, plan, scores, limit, links, shift, there)
 
 
 def plans(seeds: int) -> Iterator[Plan]:
@@ -247,7 +261,15 @@ def table(outcomes: Sequence[Outcome]) -> None:
         for value in values:
             some = [o for o in outcomes if (o.net if name == "net" else getattr(o.plan, name)) == value]
             print(row(f"{Path(value).stem[:26] if name == 'net' else f'{value} {name}'}", some, limits=limits))
-    print(row("all", outcomes, limits=limits), flush=True)
+    print(row("all", outcomes, limits=limits))
+    links = np.concatenate([o.links for o in outcomes])
+    odds = np.log(np.clip(links[:, 0], 1e-9, 1 - 1e-9) / np.clip(1 - links[:, 0], 1e-9, 1))
+    for low, high in itertools.pairwise(ODDS):
+        some = links[(odds >= low) & (odds < high)]
+        if len(some):
+            shown, right = 100 * some.mean(axis=0)
+            print(f"links at {low:4.0f} to {high:4.0f}: {len(some):6d}, shown {shown:5.1f} %, right {right:5.1f} %")
+    print(end="", flush=True)
 
 
 def row(name: str, some: Sequence[Outcome], *, limits: bool) -> str:

@@ -142,9 +142,9 @@ def link_odds(weights: Wide, owners: Ids, weighed: Weighed) -> Wide:
 def group_odds(mean: Wide, one: Wide, other: Wide, prior: float) -> Wide:
     """Log-odds that two groups are one person, for each independent pair between them: what ``cluster`` decides with.
 
-    Above 0 where it joins them. The evidence of all pairs together would say more than is known: of the links of
-    ``tools/scene_bank.py`` (two nets, 256 scenes) with 0..1, 1..2, 2..3, 3..4, 4..6 and more, 82, 88, 90, 94, 96 and 99
-    in 100 are right.
+    Above 0 where it joins them. The evidence of all pairs together would say more than is known: even so of the links
+    that ``tools/scene_bank.py`` counts (two nets, 256 scenes) at 0..1, 1..2, 2..3, 3..4, 4..6 and more 61, 74, 82, 88,
+    95 and 99 in 100 are right, where 63, 82, 92, 97, 99 and 100 are shown.
 
     Args:
         mean: of the evidence of all pairs, without the prior, natural log-odds.
