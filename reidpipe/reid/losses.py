@@ -84,8 +84,8 @@ class DistillHead(nn.Module):
         """KL(teacher || student) of the softmax over similarities to `anchors`, teacher vectors `(A, teacher_dim)`."""
         mapped = F.normalize(self.project(embeddings.float()))
         student_log = F.log_softmax(mapped @ anchors.T / self.anchor_temperature, dim=1)
-        wanted = F.softmax(teacher @ anchors.T / self.anchor_temperature, dim=1)
-        return F.kl_div(student_log, wanted, reduction="batchmean")
+        wanted_log = F.log_softmax(teacher @ anchors.T / self.anchor_temperature, dim=1)
+        return F.kl_div(student_log, wanted_log, reduction="batchmean", log_target=True)
 
 
 def _without_self(similarities: Tensor) -> Tensor:
