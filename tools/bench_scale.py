@@ -72,9 +72,7 @@ def draw(
         noise: length of what changes from track to track, in units of what belongs to the person.
     """
     rng = np.random.default_rng(seed)
-    axes = np.linalg.qr(rng.normal(size=(DIM, MATTER)))[0].T / np.sqrt(MATTER)
-    lights = rng.normal(size=(places, 2, MATTER)) * 0.4
-    common = rng.normal(size=MATTER) * 0.7
+    axes, lights = site(rng, places)
     # A visit is two tracklets (two cameras), and so much more as some break.
     people = rng.normal(size=(max(round(count / (2 * (1 + BREAKS)) / visits), 2 * places), MATTER))
     queue: list[int] = []
@@ -88,7 +86,7 @@ def draw(
         times = begins + np.arange(0.0, STAY_S, STEP_S)
         ground = walk(rng, times)
         for side in (0, 1):
-            own = common + people[who] + lights[place, side] + noise * 0.7 * rng.normal(size=MATTER)
+            own = people[who] + lights[place, side] + noise * 0.7 * rng.normal(size=MATTER)
             path = look(rng, views[side], times, ground)
             parts = [slice(0, 45), slice(50, None)] if rng.random() < BREAKS else [slice(None)]
             for k, part in enumerate(parts):
@@ -97,6 +95,13 @@ def draw(
         number += 1
     out = sorted(out, key=lambda item: (item[1].first_s, item[1].key))
     return out[:count]
+
+
+def site(rng: np.random.Generator, places: int) -> tuple[Wide, Wide]:
+    """The directions in which looks differ ``(MATTER, DIM)``, and what each camera adds ``(places, 2, MATTER)``."""
+    axes = np.linalg.qr(rng.normal(size=(DIM, MATTER)))[0].T / np.sqrt(MATTER)
+    lights = rng.normal(size=(places, 2, MATTER)) * 0.4
+    return axes, lights + rng.normal(size=MATTER) * 0.7
 
 
 def walk(rng: np.random.Generator, times: Wide) -> Wide:
@@ -192,12 +197,14 @@ def online(known: int, *, places: int, count: int, review_s: float) -> None:
     """Tracklets one after the other, each decided alone, in a gallery of so many."""
     truth = draw(count, places=places)
     associator = OnlineAssociator(window_s=0.0, review_s=review_s)
-    rng = np.random.default_rng(2)
-    others = unit(rng.normal(size=(known, DIM)))
-    associator._gallery.load(
-        [(10**6 + i, Member(TrackKey(f"place{i % places}a", -1 - i), v, 0.7, -1e6 - i, -1e6 - i + 1, live=False))
-         for i, v in enumerate(others)]
-    )  # fmt: skip
+    # Whom earlier runs knew: seen by the same cameras, long ago.
+    axes, lights = site(np.random.default_rng(0), places)
+    others = np.random.default_rng(2).normal(size=(known, MATTER)) + lights[np.arange(known) % places, 0]
+    members = [
+        Member(TrackKey(f"place{i % places}a", -1 - i), v, 0.7, -1e6 - i, -1e6 - i + 1, live=False)
+        for i, v in enumerate(unit(others @ axes))
+    ]
+    associator._gallery.load([(10**6 + i, member) for i, member in enumerate(members)])
     spent: list[float] = []
     ids: dict[TrackKey, int] = {}
     for _, t in sorted(truth, key=lambda item: (item[1].last_s, item[1].key)):
