@@ -115,11 +115,7 @@ def refine(
     whole = by_track(History.joined([rows.renamed(_same(rows, joined.get(one, one))) for one, rows in parts.items()]))
     short = {one for one, rows in whole.items() if rows.times_s[-1] - rows.times_s[0] < min_length_s}
     filled = [_filled(rows, picture_times_s, kalman, fill_gap_s) for one, rows in whole.items() if one not in short]
-    pieces = [
-        Piece(source, float(own.times_s[0]), float(own.times_s[-1]), joined.get(one, one))
-        for one, rows in parts.items()
-        for source, own in _sources(rows, turns.get(origin[one], [Turn(-np.inf, origin[one])]))
-    ]
+    pieces = list(_pieces(parts, origin, turns, joined))
     return Refined(
         History.joined([_led_in(rows, picture_times_s, lead_in) for rows in filled]),
         tuple(sorted((p for p in pieces if p.became not in short), key=lambda p: (p.became, p.first_s))),
@@ -130,12 +126,18 @@ def refine(
     )
 
 
-def _sources(rows: History, turns: Sequence[Turn]) -> Iterator[tuple[int, History]]:
-    """The rows of each online track that a part is made of, in order of time."""
-    for source, start_s, end_s in spans(turns):
-        own = rows.between(start_s, end_s)
-        if len(own):
-            yield source, own
+def _pieces(
+    parts: Mapping[int, History],
+    origin: Mapping[int, int],
+    turns: Mapping[int, Sequence[Turn]],
+    joined: Mapping[int, int],
+) -> Iterator[Piece]:
+    """What each part is made of, online track by online track."""
+    for one, rows in parts.items():
+        for source, start_s, end_s in spans(turns.get(origin[one], [Turn(-np.inf, origin[one])])):
+            own = rows.between(start_s, end_s)
+            if len(own):
+                yield Piece(source, float(own.times_s[0]), float(own.times_s[-1]), joined.get(one, one))
 
 
 def _same(rows: History, track_id: int) -> Ids:
