@@ -264,7 +264,8 @@ class _NormPool(torch.autograd.Function):
         groups = 1 if isinstance(norm, nn.BatchNorm2d) else count
         kept = torch.empty(groups, channels, KEPT, dtype=torch.float64)
         maps = [torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last) for _ in range(3 if up else 1)]
-        y, place, chosen = maps if up else (*maps, None, None)
+        y = maps[0]
+        place, chosen = maps[1:] if up else (None, None)
         size = (pool, channels, height, width, count, groups)
         _call("fused_pool_forward", *size, _forward_norm(norm), x, kept, place, chosen, y)
         ctx.save_for_backward(x, place, chosen, weight, kept)
