@@ -57,18 +57,8 @@ def randomise(layer: nn.Module) -> nn.Module:
     return layer.train()
 
 
-def compare(
-    layer: nn.Module,
-    run: Callable[[nn.Module, list[Tensor]], Tensor],
-    inputs: list[Tensor],
-    *,
-    slack: float = 0.005,
-) -> None:
-    """Output, all gradients and the running statistics are as near to float32 as those of PyTorch in bfloat16.
-
-    Each within `slack` more, and their mean within 0.005: behind many ReLUs, a gradient of few values is a matter of
-    which signs rounding has turned.
-    """
+def errors(layer: nn.Module, run: Callable[[nn.Module, list[Tensor]], Tensor], inputs: list[Tensor]) -> Tensor:
+    """How far output, gradients and running statistics are from float32, `(P, 2)`: of PyTorch in bfloat16, of ours."""
     found = []
     for mine, autocast in ((False, False), (False, True), (True, True)):
         one = copy.deepcopy(layer)
@@ -83,13 +73,17 @@ def compare(
         learned = [p.grad for p in one.parameters() if p.requires_grad]
         values = [y.detach().float(), *(x.grad for x in leaves), *learned]
         found.append([*values, *(b.float() for b in one.buffers())])
-    errors = []
-    for place, (exact, theirs, ours) in enumerate(zip(*found, strict=True)):
+    rows = []
+    for exact, theirs, ours in zip(*found, strict=True):
         size = exact.square().mean().sqrt().clamp_min(1e-3)
-        errors.append([float((exact - one).square().mean().sqrt() / size) for one in (theirs, ours)])
-        assert errors[-1][1] <= 1.2 * errors[-1][0] + slack, (place, tuple(exact.shape), *errors[-1])
-    their_error, our_error = torch.tensor(errors).mean(dim=0)
-    assert our_error <= 1.2 * their_error + 0.005
+        rows.append(torch.stack([(exact - one).square().mean().sqrt() / size for one in (theirs, ours)]))
+    return torch.stack(rows)
+
+
+def compare(layer: nn.Module, run: Callable[[nn.Module, list[Tensor]], Tensor], inputs: list[Tensor]) -> None:
+    """Everything is as near to float32 as PyTorch in bfloat16 comes."""
+    theirs, ours = errors(layer, run, inputs).T
+    assert bool((ours <= 1.2 * theirs + 0.005).all()), (theirs, ours)
 
 
 def apply(layer: nn.Module, inputs: list[Tensor]) -> Tensor:
@@ -128,8 +122,16 @@ def test_fused_streams_of_a_block_are_pytorchs(spec: dict[str, Any], inputs: int
         found: Tensor = block(maps[0])
         return found
 
-    block = OSBlock(inputs, outputs, spec=OSNetSpec.model_validate(spec), norm="none")
-    compare(block.train(), run, [maps(inputs, count=24)], slack=0.2)
+    drawn = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        block = OSBlock(inputs, outputs, spec=OSNetSpec.model_validate(spec), norm="none")
+        drawn.append(errors(block.train(), run, [maps(inputs, count=24, seed=seed)]))
+    theirs, ours = torch.stack(drawn).mean(dim=0).T
+    # One hidden unit of a gate is on or off: rounding can turn it, in theirs as in ours. Alone, gates are held tightly.
+    names = ["output", "input", *(n for n, _ in block.named_parameters()), *(n for n, _ in block.named_buffers())]
+    slack = torch.tensor([0.4 if name.startswith("gate.") else 0.005 for name in names])
+    assert bool((ours <= 1.2 * theirs + slack).all()), (names, theirs, ours)
 
 
 @needs_compiler
