@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -73,8 +73,17 @@ def draw_videos(
         sink.close_camera(source.camera)
 
     failed = threading.Event()
+    try:
+        _side_by_side(draw, shown, failed)
+    finally:
+        sink.close()
+    return sink.warnings
+
+
+def _side_by_side(draw: Callable[[Source], None], sources: Sequence[Source], failed: threading.Event) -> None:
+    """Draw every camera in a thread of its own; when one fails, tell the others and wait for them."""
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="draw") as workers:
-        jobs = [workers.submit(draw, source) for source in shown]
+        jobs = [workers.submit(draw, source) for source in sources]
         try:
             for job in jobs:
                 job.result()
@@ -82,9 +91,6 @@ def draw_videos(
             failed.set()
             wait(jobs)
             raise
-        finally:
-            sink.close()
-    return sink.warnings
 
 
 def _with_pictures(source: Source, path: Path) -> Iterator[FrameResult]:

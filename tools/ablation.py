@@ -1,6 +1,6 @@
 """Ablation of OSNet at a small scale: T = 1 to 4 and six ways to join the streams, each trained under one equal budget.
 
-    python -m tools.ablation configs/reid/ablation.yaml --seconds 600        # or --images 200000
+    python -m tools.ablation configs/reid/study.yaml --images 64000        # or --seconds 600
 
 Stop it whenever you like (Ctrl-C) and start it again: finished runs are kept, the one that was going on continues. The
 recipe says how to train; `model`, `output` and `budget` are replaced for each run. Scores are rank-1 and mAP on the

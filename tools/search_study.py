@@ -1,6 +1,6 @@
 """Does the search for instance norms find a pattern, the same one every time, and does it help on unseen cameras?
 
-    python -m tools.search_study configs/reid/nas.yaml configs/reid/ablation.yaml \\
+    python -m tools.search_study configs/reid/nas.yaml configs/reid/study.yaml \\
         --search-seconds 900 --train-seconds 900
 
 Searches with three seeds, then trains each child beside OSNet and OSNet-AIN of the same width under one equal budget by

@@ -90,9 +90,9 @@ def test_layouts_are_finer_on_larger_canvases(names: list[str]) -> None:
     random.seed(3)
     drawn = {size: np.bincount([TiledPictures(names, size).tiles_a_side() for _ in range(3000)]) for size in (320, 640)}
     assert drawn[320][0] == drawn[640][0] == 0
-    assert len(drawn[320]) - 1 == 5  # 320 / 70 is 4.6
-    assert len(drawn[640]) - 1 == 9
-    assert drawn[320][1] / 3000 == pytest.approx(np.log(1.5) / np.log(320 / 70), abs=0.03)
+    assert len(drawn[320]) - 1 == 7  # 320 / 45 is 7.1
+    assert len(drawn[640]) - 1 == 14
+    assert drawn[320][1] / 3000 == pytest.approx(np.log(1.5) / np.log(320 / 45), abs=0.03)
 
 
 def test_batches_are_channels_last_and_name_the_picture_of_each_person(names: list[str]) -> None:

@@ -77,7 +77,8 @@ def errors(layer: nn.Module, run: Callable[[nn.Module, list[Tensor]], Tensor], i
     for exact, theirs, ours in zip(*found, strict=True):
         size = exact.square().mean().sqrt().clamp_min(1e-3)
         rows.append(torch.stack([(exact - one).square().mean().sqrt() / size for one in (theirs, ours)]))
-    return torch.stack(rows)
+    table: Tensor = torch.stack(rows)
+    return table
 
 
 def compare(layer: nn.Module, run: Callable[[nn.Module, list[Tensor]], Tensor], inputs: list[Tensor]) -> None:

@@ -414,7 +414,7 @@ def test_config_recipes_in_the_repository_are_valid(repo_root: Path) -> None:
     found = sorted((repo_root / "configs" / "reid").glob("osnet*.yaml"))
     assert found
     assert all(load_train_config(path).distill.teacher is not None for path in found)
-    assert load_train_config(repo_root / "configs" / "reid" / "ablation.yaml").distill.teacher is None
+    assert load_train_config(repo_root / "configs" / "reid" / "study.yaml").distill.teacher is not None
 
 
 def test_config_file_errors(tmp_path: Path) -> None:

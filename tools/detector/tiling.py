@@ -22,7 +22,7 @@ from .geometry import Array
 SQUEEZED = (0.75, 1.8)  # width factors for sets that were squeezed to a square upstream
 NATURAL = (0.9, 1.1)  # all others
 NATURAL_PREFIXES = ("hdk_", "synth", "pasted")
-FINEST = 70  # px: side of the smallest tiles; sizes from there to the whole canvas are equally frequent by logarithm
+FINEST = 45  # px: side of the smallest tiles; sizes from there to the whole canvas are equally frequent by logarithm
 ZOOM = (0.85, 2.2)  # of a picture that just fits its tile
 AROUND_SOMEBODY = 0.7  # of the tiles that show a part of a picture, so many keep one person in view
 CUT_AWAY = 0.2  # a person of whom less is left at the edge of a tile gets no box
