@@ -9,13 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from reidpipe.config import Config
 from reidpipe.drawing import draw_videos
 from reidpipe.errors import ConfigError
 from reidpipe.progress import Progress, Silent
 from reidpipe.report.results import read_people, read_run
-from reidpipe.settings import OutputSettings, SourceSettings
 from reidpipe.sinks.jsonl import read_frames
 from reidpipe.source import is_live, open_sources
 
@@ -53,12 +51,9 @@ def redraw(
     live = next((source["camera"] for source in record["sources"] if source["live"] or is_live(source["uri"])), None)
     if live is not None:
         raise ConfigError(f"{live} was a live camera: its pictures are gone; --save-video records them as they come")
-    try:
-        output = OutputSettings.model_validate(record["config"]["output"] | dict(changes or {}))
-        part = SourceSettings.model_validate(record["config"]["source"])
-    except ValidationError as error:
-        found = error.errors()[0]
-        raise ConfigError(f"output.{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
+    said = {(stage, key): value for stage in ("output", "source") for key, value in record["config"][stage].items()}
+    said |= {("output", key): value for key, value in (changes or {}).items()}
+    config = Config.load(values={f"{stage}.{key}": value for (stage, key), value in said.items()})
     frames = Counter(result.frame.camera for result in read_frames(folder / "frames.jsonl"))
     if not frames:
         raise ConfigError(f"{folder} holds no picture to draw: the run ended before the first")
@@ -66,13 +61,13 @@ def redraw(
     names = {person.global_id: person.name for person in people if person.name}
     with ExitStack() as stack:
         named = [f"{camera}={uri}" for camera, uri in cameras.items() if frames[camera]]
-        sources = open_sources(named, start_s=part.start_s, duration_s=part.duration_s)
+        sources = open_sources(named, start_s=config.source.start_s, duration_s=config.source.duration_s)
         for source in sources:
             stack.callback(source.close)
         return draw_videos(
             sources,
             folder,
-            output,
+            config.output,
             frames=frames,
             progress=progress or Silent(),
             stop=stop or threading.Event(),

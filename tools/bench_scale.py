@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import resource
-import sys
 import time
 from collections.abc import Iterator
 
@@ -25,12 +23,15 @@ from numpy.typing import NDArray
 
 from reidpipe.associate.decide import Rules
 from reidpipe.associate.evidence import Views
+from reidpipe.associate.features import unit_rows
 from reidpipe.associate.gallery import Gallery, Member
 from reidpipe.associate.offline import OfflineAssociator
 from reidpipe.associate.online import OnlineAssociator
 from reidpipe.associate.review import Review
 from reidpipe.evaluate.clusters import score_clusters
-from reidpipe.types import TrackKey, Tracklet, Vectors
+from reidpipe.pool.memory import unit
+from reidpipe.types import TrackKey, Tracklet
+from tools.bench_rerank import peak_mib
 
 Wide = NDArray[np.float64]
 Truth = list[tuple[int, Tracklet]]
@@ -51,11 +52,6 @@ def view(eye: tuple[float, float]) -> Wide:
     rotation = np.stack([right, np.cross(forward, right), forward])
     inner = np.array([[800.0, 0, 640], [0, 800.0, 360], [0, 0, 1]])
     return np.asarray(inner @ np.concatenate([rotation, (-rotation @ place)[:, None]], axis=1))
-
-
-def unit(rows: Wide) -> Vectors:
-    """Rows at length 1."""
-    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), dtype=np.float32)
 
 
 def draw(
@@ -125,16 +121,10 @@ def look(rng: np.random.Generator, camera: Wide, times: Wide, ground: Wide) -> W
 
 def track(rng: np.random.Generator, key: TrackKey, own: Wide, axes: Wide, path: Wide, noise: float) -> Tracklet:
     """A tracklet that has ended."""
-    crops = unit((own + noise * 0.7 * rng.normal(size=(CROPS, MATTER))) @ axes)
+    crops = unit_rows((own + noise * 0.7 * rng.normal(size=(CROPS, MATTER))) @ axes)
     times = np.linspace(path[0, 0], path[-1, 0], CROPS)
     vector, quality = unit(crops.mean(axis=0)), float(rng.uniform(0.5, 0.9))
     return Tracklet(key, vector, CROPS, quality, path[0, 0], path[-1, 0], True, crops, path, times)
-
-
-def peak_mib() -> float:
-    """Largest resident memory of the process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def digest(pairs: Iterator[tuple[TrackKey, object]]) -> str:
@@ -202,7 +192,7 @@ def online(known: int, *, places: int, count: int, review_s: float) -> None:
     others = np.random.default_rng(2).normal(size=(known, MATTER)) + lights[np.arange(known) % places, 0]
     members = [
         Member(TrackKey(f"place{i % places}a", -1 - i), v, 0.7, -1e6 - i, -1e6 - i + 1, live=False)
-        for i, v in enumerate(unit(others @ axes))
+        for i, v in enumerate(unit_rows(others @ axes))
     ]
     associator._gallery.load([(10**6 + i, member) for i, member in enumerate(members)])
     spent: list[float] = []

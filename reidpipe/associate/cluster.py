@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from reidpipe.types import Ids
 __all__ = ["Graph", "cluster"]
 
 Span = tuple[str, float, float]
+Counts = TypeVar("Counts", float, NDArray[np.float64])
 
 SPARE = 1e-6
 """More than rounding changes log-odds."""
@@ -48,7 +50,7 @@ class Graph:
     prior: float = 0.0
 
 
-def independent(a: float, b: float) -> float:
+def independent(a: Counts, b: Counts) -> Counts:
     """How many independent pairs the pairs between ``a`` and ``b`` tracklets are worth; 1 for one and one."""
     return 2.0 * a * b / (a + b)
 

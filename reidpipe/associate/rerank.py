@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from reidpipe.associate.paths import spread_out
 from reidpipe.types import Ids, Vectors
 
 __all__ = ["nearest", "shared_neighbours"]
@@ -118,8 +119,7 @@ def _expand(codes: Ids, value: Wide, rows: Ids, k2: int) -> tuple[Ids, Wide]:
     starts = np.searchsorted(codes, np.arange(n + 1) * n)
     sizes = np.diff(starts)[group]
     first = np.repeat(starts[group].ravel(), sizes.ravel())
-    within = np.arange(len(first)) - np.repeat(np.cumsum(sizes.ravel()) - sizes.ravel(), sizes.ravel())
-    parts = first + within
+    parts = first + spread_out(sizes.ravel())[1]
     owner = np.repeat(np.arange(n), sizes.sum(axis=1))
     wide, where = np.unique(owner * n + codes[parts] % n, return_inverse=True)
     return wide.astype(np.int64), np.bincount(where, value[parts]) / group.shape[1]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidpipe.associate.calibrate import Scale
+from reidpipe.associate.cluster import independent
 from reidpipe.associate.continuity import follow_on
 from reidpipe.associate.evidence import Looks, Places, Views, compare_looks, find_places
 from reidpipe.associate.scene import Scene
@@ -152,7 +153,7 @@ def group_odds(mean: Wide, one: Wide, other: Wide, prior: float) -> Wide:
         other: the second.
         prior: log-odds before looking; it counts once, however many pairs there are.
     """
-    return np.asarray(mean + prior * (one + other) / (2.0 * one * other))
+    return np.asarray(mean + prior / independent(one, other))
 
 
 def probability(odds: float) -> float | None:

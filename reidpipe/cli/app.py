@@ -30,12 +30,12 @@ from reidpipe.cli import (
     weights,
     workbench,
 )
+from reidpipe.cli.options import EXIT_INTERRUPTED
 from reidpipe.errors import ReidpipeError, StageError
 
 __all__ = ["app"]
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 class Commands(TyperGroup):

@@ -7,21 +7,16 @@ from typing import Annotated
 
 import typer
 
-from reidpipe.cli.options import given
+from reidpipe.cli.options import EXIT_INTERRUPTED, Quiet, RunFolder, Trace, given
 
 __all__ = ["draw_command"]
 
-Folder = Annotated[Path, typer.Argument(help="Folder that reidpipe run wrote.")]
 Blur = Annotated[
     str | None, typer.Option(help="nobody, heads or people: make them unrecognisable; as the run, unless given.")
 ]
-Trace = Annotated[float | None, typer.Option(help="Draw where people came from, for so many seconds.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
-
-_EXIT_INTERRUPTED = 130
 
 
-def draw_command(folder: Folder = Path("out"), blur: Blur = None, trace: Trace = None, quiet: Quiet = False) -> None:
+def draw_command(folder: RunFolder = Path("out"), blur: Blur = None, trace: Trace = None, quiet: Quiet = False) -> None:
     """Draw the videos of a recorded run again: after Ctrl-C, after --no-save-video, or with heads blurred."""
     from reidpipe.cli.progress import console_progress, stop_on_signals
     from reidpipe.redraw import redraw
@@ -33,4 +28,4 @@ def draw_command(folder: Folder = Path("out"), blur: Blur = None, trace: Trace =
     if not quiet:
         typer.echo(folder / "video")
     if stop.is_set():
-        raise typer.Exit(_EXIT_INTERRUPTED)
+        raise typer.Exit(EXIT_INTERRUPTED)

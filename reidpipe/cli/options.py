@@ -9,7 +9,25 @@ import typer
 
 from reidpipe.errors import ConfigError
 
-__all__ = ["Backend", "ConfigFile", "Detector", "Duration", "Embedder", "Settings", "Start", "Threads", "days", "given"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "Backend",
+    "ConfigFile",
+    "Detector",
+    "Duration",
+    "Embedder",
+    "Quiet",
+    "RunFolder",
+    "Settings",
+    "Start",
+    "Threads",
+    "Trace",
+    "days",
+    "given",
+]
+
+EXIT_INTERRUPTED = 130
+"""After Ctrl-C or SIGTERM, as shells count it."""
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
 Settings = Annotated[
@@ -21,6 +39,9 @@ Backend = Annotated[str | None, typer.Option(help="auto, onnxruntime, openvino, 
 Threads = Annotated[int | None, typer.Option(help="Threads of one inference; default: the number of cores.")]
 Start = Annotated[float | None, typer.Option(help="Seconds to skip at the start of every file.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds to read of every file.")]
+Trace = Annotated[float | None, typer.Option(help="Draw where people came from, for so many seconds.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder that reidpipe run wrote.")]
 
 
 def days(text: str) -> float:

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reidpipe.cli.options import (
+    EXIT_INTERRUPTED,
     Backend,
     ConfigFile,
     Detector,
     Duration,
     Embedder,
+    Quiet,
     Settings,
     Start,
     Threads,
+    Trace,
     days,
     given,
 )
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
     from reidpipe.recorded import RunResult
 
 __all__ = ["run_command"]
-
-_EXIT_INTERRUPTED = 130
 
 
 class LogForm(StrEnum):
@@ -64,7 +65,6 @@ Video = Annotated[
         help="Write an annotated video of every camera; live: in segments, off unless asked for.",
     ),
 ]
-Trace = Annotated[float | None, typer.Option(help="Draw where people came from, for so many seconds.")]
 Thumbnails = Annotated[
     bool | None, typer.Option("--thumbnails/--no-thumbnails", help="Write a small picture of each identity.")
 ]
@@ -107,7 +107,6 @@ Offset = Annotated[
 LogLines = Annotated[
     LogForm, typer.Option("--log", help="text, or json: one JSON object a line on stderr for each thing that happens.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
 def run_command(
@@ -180,7 +179,7 @@ def _follow(
     with stop_on_signals(as_json=as_json) as stop, console_progress(quiet=quiet, as_json=as_json) as progress:
         result = run(sources, out, config=config, force=force, progress=progress, stop=stop)
     print_summary(result, quiet=quiet, as_json=as_json)
-    code = _EXIT_INTERRUPTED if result.status == "interrupted" else 0
+    code = EXIT_INTERRUPTED if result.status == "interrupted" else 0
     if live and stop.is_set():
         _leave(code)
     if code:
@@ -199,7 +198,7 @@ def _live_run(*, realtime: bool) -> Callable[..., RunResult]:
     from reidpipe.live.trim import settle_allocator
 
     settle_allocator()
-    return partial(run_live, realtime=realtime, cut=partial(os._exit, _EXIT_INTERRUPTED))
+    return partial(run_live, realtime=realtime, cut=partial(os._exit, EXIT_INTERRUPTED))
 
 
 def _recorded_run() -> Callable[..., RunResult]:

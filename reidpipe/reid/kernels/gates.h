@@ -25,7 +25,8 @@ template <class L> inline typename L::Floats stream_value(const Stream& stream, 
   return z < zero ? zero : z;
 }
 
-inline void stream_mean(const Stream& stream, int64_t pixels, int columns, float* mean) {
+// out = sum over the pixels of value(lane, place, column), divided by `over`.
+template <class Value> void sum_pixels(int64_t pixels, int columns, float over, float* out, Value value) {
   by_columns<2>(columns, [&](auto tile, int first) {
     using T = decltype(tile);
     using L = typename T::L;
@@ -34,10 +35,15 @@ inline void stream_mean(const Stream& stream, int64_t pixels, int columns, float
       #pragma GCC unroll 2
       for (int v = 0; v < T::VECTORS; ++v) {
         const int column = first + v * T::LANES;
-        sum[v] += stream_value<L>(stream, p * columns + column, column);
+        sum[v] += value(L{}, p * columns + column, column);
       }
-    for (int v = 0; v < T::VECTORS; ++v) L::store(mean + first + v * T::LANES, sum[v] / float(pixels));
+    for (int v = 0; v < T::VECTORS; ++v) L::store(out + first + v * T::LANES, sum[v] / over);
   });
+}
+
+inline void stream_mean(const Stream& stream, int64_t pixels, int columns, float* mean) {
+  sum_pixels(pixels, columns, float(pixels), mean,
+             [&](auto lane, int64_t place, int column) { return stream_value<decltype(lane)>(stream, place, column); });
 }
 
 // hidden (gate.hidden) behind its ReLU.
@@ -104,17 +110,9 @@ inline void gated_sum(const std::vector<Stream>& streams, const float* const* va
 
 // dvalue = sum over the pixels of stream * dy
 inline void value_gradient(const Stream& stream, const bf16* dy, int64_t pixels, int columns, float* dvalue) {
-  by_columns<2>(columns, [&](auto tile, int first) {
-    using T = decltype(tile);
-    using L = typename T::L;
-    typename L::Floats sum[T::VECTORS] = {};
-    for (int64_t p = 0; p < pixels; ++p)
-      #pragma GCC unroll 2
-      for (int v = 0; v < T::VECTORS; ++v) {
-        const int column = first + v * T::LANES;
-        sum[v] += stream_value<L>(stream, p * columns + column, column) * L::load(dy + p * columns + column);
-      }
-    for (int v = 0; v < T::VECTORS; ++v) L::store(dvalue + first + v * T::LANES, sum[v]);
+  sum_pixels(pixels, columns, 1.0f, dvalue, [&](auto lane, int64_t place, int column) {
+    using L = decltype(lane);
+    return stream_value<L>(stream, place, column) * L::load(dy + place);
   });
 }
 

@@ -42,27 +42,45 @@ struct Repeated {
   }
 };
 
-inline void moments(const bf16* x, int64_t rows, int row, double* sum, double* square) {
-  std::fill(sum, sum + row, 0.0);
-  std::fill(square, square + row, 0.0);
+template <class Floats> struct Two {
+  Floats one, other;
+};
+
+// Two sums by column: `prepare(tile, first)` gives a function from a place in the map, and which vector of the tile is
+// there, to what is added.
+template <class Prepare>
+void sum_columns(int64_t rows, int row, double* one, double* other, Prepare prepare) {
+  std::fill(one, one + row, 0.0);
+  std::fill(other, other + row, 0.0);
   by_columns<4>(row, [&](auto tile, int first) {
     using T = decltype(tile);
     using L = typename T::L;
+    const auto at = prepare(tile, first);
     for (int64_t start = 0; start < rows; start += BLOCK) {
       const int64_t end = std::min(start + BLOCK, rows);
       typename L::Floats s[T::VECTORS] = {}, q[T::VECTORS] = {};
       for (int64_t p = start; p < end; ++p)
         #pragma GCC unroll 4
         for (int v = 0; v < T::VECTORS; ++v) {
-          const auto value = L::load(x + p * row + first + v * T::LANES);
-          s[v] += value;
-          q[v] += value * value;
+          const Two<typename L::Floats> found = at(p * row + first + v * T::LANES, v);
+          s[v] += found.one;
+          q[v] += found.other;
         }
       for (int v = 0; v < T::VECTORS; ++v) {
-        L::add(sum + first + v * T::LANES, s[v]);
-        L::add(square + first + v * T::LANES, q[v]);
+        L::add(one + first + v * T::LANES, s[v]);
+        L::add(other + first + v * T::LANES, q[v]);
       }
     }
+  });
+}
+
+inline void moments(const bf16* x, int64_t rows, int row, double* sum, double* square) {
+  sum_columns(rows, row, sum, square, [x](auto tile, int) {
+    using L = typename decltype(tile)::L;
+    return [x](int64_t place, int) {
+      const auto value = L::load(x + place);
+      return Two<typename L::Floats>{value, value * value};
+    };
   });
 }
 
@@ -110,33 +128,21 @@ inline Floats before(Floats x, Floats gradient, Floats scale, Floats shift, cons
 template <int ACT>
 void gradient_sums(const bf16* x, const bf16* dy, const bf16* slope, int64_t rows, int row, const float* scale,
                    const float* shift, double* sum, double* dot) {
-  std::fill(sum, sum + row, 0.0);
-  std::fill(dot, dot + row, 0.0);
-  by_columns<4>(row, [&](auto tile, int first) {
+  sum_columns(rows, row, sum, dot, [=](auto tile, int first) {
     using T = decltype(tile);
     using L = typename T::L;
-    typename L::Floats a[T::VECTORS], b[T::VECTORS];
+    struct Scales {
+      typename L::Floats a[T::VECTORS], b[T::VECTORS];
+    } scales;
     for (int v = 0; v < T::VECTORS; ++v) {
-      a[v] = L::load(scale + first + v * T::LANES);
-      b[v] = L::load(shift + first + v * T::LANES);
+      scales.a[v] = L::load(scale + first + v * T::LANES);
+      scales.b[v] = L::load(shift + first + v * T::LANES);
     }
-    for (int64_t start = 0; start < rows; start += BLOCK) {
-      const int64_t end = std::min(start + BLOCK, rows);
-      typename L::Floats s[T::VECTORS] = {}, d[T::VECTORS] = {};
-      for (int64_t p = start; p < end; ++p)
-        #pragma GCC unroll 4
-        for (int v = 0; v < T::VECTORS; ++v) {
-          const int64_t place = p * row + first + v * T::LANES;
-          const auto value = L::load(x + place);
-          const auto g = before<ACT, L>(value, L::load(dy + place), a[v], b[v], slope + place);
-          s[v] += g;
-          d[v] += g * value;
-        }
-      for (int v = 0; v < T::VECTORS; ++v) {
-        L::add(sum + first + v * T::LANES, s[v]);
-        L::add(dot + first + v * T::LANES, d[v]);
-      }
-    }
+    return [=](int64_t place, int v) {
+      const auto value = L::load(x + place);
+      const auto g = before<ACT, L>(value, L::load(dy + place), scales.a[v], scales.b[v], slope + place);
+      return Two<typename L::Floats>{g, g * value};
+    };
   });
 }
 
